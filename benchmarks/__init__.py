@@ -1,0 +1,1 @@
+"""Equipoise beside vLLM's and SGLang's own planners: ``python -m benchmarks --help``."""

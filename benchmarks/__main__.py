@@ -1,0 +1,113 @@
+"""The command: ``python -m benchmarks``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, cast, get_args
+
+import typer
+from rich.console import Console
+from rich.progress import track
+
+from benchmarks.cold import cold_start
+from benchmarks.compare import compare
+from benchmarks.loads import RECORDED, cases_of, counts_of
+from benchmarks.peers import HOW_TO_GET, load_peers
+from benchmarks.planner import Equipoise
+from benchmarks.report import cold_table, comparison_json, comparison_table, scale_json, scale_table, show
+from benchmarks.scale import scale
+from equipoise import InputError
+from equipoise.planner import Effort
+
+RECORDED_HERE = RECORDED if RECORDED.is_dir() else None
+EFFORTS = get_args(Effort)
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+def _check_efforts(efforts: list[str]) -> list[str]:
+    for effort in efforts:
+        if effort not in EFFORTS:
+            raise typer.BadParameter(f"{effort!r} is no effort; use {', '.join(EFFORTS)}")
+    return efforts
+
+
+Peers = Annotated[
+    Path | None, typer.Option(help="Folder that holds vLLM and SGLang; without it, how to get them is said.")
+]
+Efforts = Annotated[
+    list[str],
+    typer.Option("--effort", callback=_check_efforts, help=f"{', '.join(EFFORTS)}; may be repeated."),
+]
+Rounds = Annotated[int, typer.Option(min=1, help="Rounds in which the planners take turns.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+@app.callback(invoke_without_command=True)
+def main(
+    context: typer.Context,
+    peers: Peers = None,
+    loads: Annotated[
+        Path | None, typer.Option(help="Folder of recorded loads; without any, the synthetic sample is used.")
+    ] = RECORDED_HERE,
+    effort: Efforts = ["default"],  # noqa: B006  # Typer's way to give a list's default
+    rounds: Rounds = 7,
+    only: Annotated[str, typer.Option(help="Run only the cases whose line in the table contains this.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Equipoise beside vLLM's and SGLang's own planners, on the same loads in one process."""
+    if context.invoked_subcommand:
+        return
+    planners = [*(load_peers(peers) if peers else []), *map(Equipoise, cast("list[Effort]", effort))]
+    cases = [case for case in cases_of(loads) if only in str(case)]
+    if not cases:
+        raise InputError(f"no case contains {only!r}; run without --only to see them all")
+    found = [
+        (case, compare(case, counts_of(case, loads), planners, rounds))
+        for case in track(cases, "Comparing", console=Console(stderr=True), transient=True)
+    ]
+    if as_json:
+        typer.echo(comparison_json(found))
+    else:
+        show(comparison_table(found))
+    _say_how_to_get(peers)
+
+
+@app.command("scale")
+def scale_command(
+    peers: Peers = None,
+    effort: Efforts = ["default"],  # noqa: B006
+    rounds: Rounds = 3,
+    as_json: AsJson = False,
+) -> None:
+    """Large clusters: time and peak memory beside vLLM's, each in a process of its own."""
+    found = scale(peers, cast("list[Effort]", effort), rounds)
+    if as_json:
+        typer.echo(scale_json(found))
+    else:
+        show(scale_table(found))
+    _say_how_to_get(peers)
+
+
+@app.command("cold")
+def cold_command(as_json: AsJson = False) -> None:
+    """Cold start: seconds of an import and of a first plan, from process start."""
+    found = cold_start()
+    if as_json:
+        typer.echo(json.dumps(found, indent=1))
+    else:
+        show(cold_table(found))
+
+
+def _say_how_to_get(peers: Path | None) -> None:
+    if peers is None:
+        typer.echo(f"Without the peers. To get them:\n{HOW_TO_GET}", err=True)
+
+
+if __name__ == "__main__":
+    try:
+        app()
+    except InputError as error:
+        typer.echo(f"Error: {error}", err=True)
+        raise SystemExit(1) from None

@@ -1,0 +1,55 @@
+"""The loads of a case: recorded ones from a folder, or the bundled sample in their place."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmarks.cases import CASES, Case, Target
+from equipoise import InputError
+from equipoise.sample import sample_loads
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+RECORDED = Path(__file__).parents[2] / "shared" / "loads"
+
+
+def cases_of(folder: Path | None) -> list[Case]:
+    """Return the cases that can run: all with recorded loads, else those that the sample can stand for.
+
+    Of what is expected on recorded loads, only the ratio of times is expected on the sample.
+    """
+    if folder:
+        return list(CASES)
+    return [
+        replace(case, loads="sample", target=Target(times_vllm=case.target.times_vllm))
+        for case in CASES
+        if case.loads == "deepseek_v3_sglang_ep"
+    ]
+
+
+def counts_of(case: Case, folder: Path | None) -> NDArray[np.int64]:
+    """Return the counts of a case, ``[layers, experts]``: one window, or all of them added up.
+
+    Raises
+    ------
+    InputError
+        If the folder lacks the file.
+    """
+    counts = _read(folder / f"{case.loads}.npz") if folder else sample_loads().counts.astype(np.int64)
+    windows = counts.reshape(-1, *counts.shape[-2:])
+    chosen = windows if case.window is None else windows[[case.window]]
+    total: NDArray[np.int64] = chosen.sum(axis=0)
+    return total
+
+
+def _read(path: Path) -> NDArray[np.int64]:
+    if not path.is_file():
+        raise InputError(f"{path} is missing; expected the recorded loads that the cases name")
+    with np.load(path, allow_pickle=False) as file:
+        counts: NDArray[np.int64] = file["counts"]
+    return counts

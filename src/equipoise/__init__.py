@@ -1,0 +1,21 @@
+"""Equipoise decides where the experts of a Mixture-of-Experts model live on a GPU cluster."""
+
+from equipoise.balance import Balance, balance
+from equipoise.cluster import Cluster
+from equipoise.engines.deepseek import rebalance_experts
+from equipoise.errors import InputError
+from equipoise.loads import Loads
+from equipoise.placement import Placement
+from equipoise.planner import Plan, plan
+
+__all__ = [
+    "Balance",
+    "Cluster",
+    "InputError",
+    "Loads",
+    "Placement",
+    "Plan",
+    "balance",
+    "plan",
+    "rebalance_experts",
+]

@@ -1,0 +1,84 @@
+"""GPU loads, PAR and balancedness of a placement under given loads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from equipoise.errors import InputError
+from equipoise.loads import Loads
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from equipoise.placement import Placement
+
+
+@dataclass(frozen=True, eq=False)
+class Balance:
+    """How evenly a placement spreads loads over the GPUs.
+
+    Attributes
+    ----------
+    gpu_load : ndarray, float64 ``[windows, layers, gpus]``
+        Load of each GPU, in the unit of the loads.
+    """
+
+    gpu_load: NDArray[np.float64]
+
+    @property
+    def peak(self) -> NDArray[np.float64]:
+        """Largest GPU load, ``[windows, layers]``."""
+        return np.asarray(self.gpu_load.max(axis=2))
+
+    @property
+    def mean(self) -> NDArray[np.float64]:
+        """Mean GPU load, ``[windows, layers]``."""
+        return np.asarray(self.gpu_load.mean(axis=2))
+
+    @property
+    def par(self) -> NDArray[np.float64]:
+        """Peak / mean, ``[windows, layers]``: 1 is perfect, and what an idle layer has."""
+        return np.divide(self.peak, self.mean, out=np.ones_like(self.peak), where=self.mean > 0)
+
+    @property
+    def balancedness(self) -> NDArray[np.float64]:
+        """1 / PAR, ``[windows, layers]``."""
+        return 1 / self.par
+
+
+def balance(placement: Placement, loads: Loads | ArrayLike) -> Balance:
+    """Return the GPU loads of a placement, each expert's load split evenly over its replicas.
+
+    Parameters
+    ----------
+    placement : Placement
+        Which expert each slot holds.
+    loads : Loads or array_like, ``[windows, layers, experts]`` or fewer axes
+        The traffic to serve; every window is judged by itself.
+
+    Raises
+    ------
+    InputError
+        If loads and placement differ in layers or experts.
+
+    Examples
+    --------
+    >>> from equipoise import Cluster, Placement
+    >>> placement = Placement([[0, 1, 2, 0]], Cluster(gpus=2, slots_per_gpu=2), experts=3)
+    >>> result = balance(placement, [[60, 30, 10]])
+    >>> result.gpu_load.tolist(), result.par.tolist()
+    ([[[60.0, 40.0]]], [[1.2]])
+    """
+    loads = loads if isinstance(loads, Loads) else Loads(loads)
+    if (loads.layers, loads.experts) != (placement.layers, placement.experts):
+        raise InputError(
+            f"the loads have {loads.layers} layers of {loads.experts} experts, the placement {placement.layers} "
+            f"of {placement.experts}; expected the same"
+        )
+    share = loads.counts / placement.logcnt
+    slot_load = np.take_along_axis(share, placement.phy2log[None], axis=2)
+    per_gpu = slot_load.reshape(loads.windows, loads.layers, placement.cluster.gpus, -1)
+    return Balance(per_gpu.sum(axis=3))

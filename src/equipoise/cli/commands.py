@@ -1,0 +1,29 @@
+"""How a command ends: bad input is one line on stderr and exit code 1, never a traceback."""
+
+from __future__ import annotations
+
+import sys
+from io import TextIOWrapper
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from equipoise.errors import InputError
+
+
+class Commands(TyperGroup):
+    """The group of all commands; Typer itself ends wrong usage with 2 and Ctrl-C with 130."""
+
+    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]  # Typer hands over its own context
+        """Run the command, and end with an error message where it refuses its input."""
+        if isinstance(sys.stdout, TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")  # a label may not be in the terminal's alphabet
+        try:
+            return super().invoke(ctx)
+        except InputError as error:
+            reason = str(error)
+        except MemoryError:
+            reason = "this machine's memory is too small for that many layers, experts or slots"
+        typer.echo(f"error: {reason}", err=True)
+        raise typer.Exit(1)

@@ -1,0 +1,50 @@
+"""The figures of a placement, as a table and as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from equipoise.cli.console import counted, print_line, print_pairs
+
+if TYPE_CHECKING:
+    from equipoise.placement import Placement
+
+
+def figures(placement: Placement) -> dict[str, Any]:
+    """Return the shape, the replicas and the duplicates of a valid placement."""
+    copies = placement.logcnt
+    layer, expert = (int(i) for i in np.unravel_index(copies.argmax(), copies.shape))
+    return {
+        "kind": "placement",
+        "cluster": asdict(placement.cluster),
+        "layers": placement.layers,
+        "slots": placement.cluster.slots,
+        "experts": placement.experts,
+        "redundant": placement.cluster.slots - placement.experts,
+        "experts_with_copies": (copies > 1).sum(axis=1).tolist(),
+        "most_copies": {"copies": int(copies.max()), "layer": layer, "expert": expert},
+        "duplicates": placement.duplicates.tolist(),
+        "valid": True,
+    }
+
+
+def print_figures(file: str, figures: dict[str, Any]) -> None:
+    """Print the figures for a person."""
+    cluster, most, copied = figures["cluster"], figures["most_copies"], figures["experts_with_copies"]
+    gpus, nodes = counted(cluster["gpus"], "GPU"), counted(cluster["nodes"], "node")
+    print_line(f"placement {file}")
+    print_line()
+    print_pairs(
+        [
+            ("cluster", f"{gpus} on {nodes}, {counted(cluster['slots_per_gpu'], 'slot')} on each GPU"),
+            ("shape", f"{counted(figures['layers'], 'layer')} x {counted(figures['slots'], 'slot')}"),
+            ("experts", f"{figures['experts']}, and {figures['redundant']} redundant slots in a layer"),
+            ("experts with copies", f"{np.mean(copied):.1f} in a layer, {min(copied)} to {max(copied)}"),
+            ("most copies", f"{most['copies']}, of expert {most['expert']} in layer {most['layer']}"),
+            ("duplicates", f"{sum(figures['duplicates'])}"),
+            ("valid", "yes"),
+        ]
+    )

@@ -1,0 +1,138 @@
+"""Cluster: how many nodes, GPUs and slots there are to place experts on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isqrt
+from typing import TYPE_CHECKING
+
+from equipoise.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """GPUs in equal nodes, each GPU with the same number of slots.
+
+    Slot ``s`` is on GPU ``s // slots_per_gpu``; GPUs ``n * gpus_per_node ..`` share node ``n`` and its links.
+
+    Parameters
+    ----------
+    gpus : int
+        GPUs (expert-parallel ranks) in all nodes together.
+    nodes : int
+        Nodes; must divide ``gpus``.
+    slots_per_gpu : int
+        Experts whose weights one GPU holds, per layer.
+
+    Raises
+    ------
+    InputError
+        If a number is not a positive integer, or the nodes do not divide the GPUs.
+
+    Examples
+    --------
+    >>> cluster = Cluster(gpus=32, nodes=4, slots_per_gpu=9)
+    >>> cluster.slots, cluster.gpus_per_node
+    (288, 8)
+    """
+
+    gpus: int
+    nodes: int = 1
+    slots_per_gpu: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("gpus", "nodes", "slots_per_gpu"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise InputError(f"{name} is {value!r}; expected a whole number of at least 1")
+        if self.gpus % self.nodes:
+            raise InputError(
+                f"{self.gpus} GPUs do not divide over {self.nodes} nodes; "
+                f"use {nearest_divisors(self.gpus, self.nodes)} nodes"
+            )
+
+    @property
+    def slots(self) -> int:
+        """Slots on all GPUs together, per layer."""
+        return self.gpus * self.slots_per_gpu
+
+    @property
+    def gpus_per_node(self) -> int:
+        """GPUs on each node."""
+        return self.gpus // self.nodes
+
+    @classmethod
+    def for_experts(cls, experts: int, *, gpus: int, nodes: int = 1, redundant: int = 0) -> Cluster:
+        """Return the cluster whose slots hold every expert once and ``redundant`` further replicas.
+
+        Raises
+        ------
+        InputError
+            If the slots do not divide over the GPUs; the message names the nearest numbers that do.
+
+        Examples
+        --------
+        >>> Cluster.for_experts(256, gpus=32, nodes=4, redundant=32).slots_per_gpu
+        9
+        >>> Cluster.for_experts(8, gpus=4, redundant=3)  # doctest: +NORMALIZE_WHITESPACE
+        Traceback (most recent call last):
+        equipoise.errors.InputError: 8 experts + 3 redundant = 11 slots do not divide over 4 GPUs;
+        use 0, 4 or 8
+        """
+        if redundant < 0:
+            raise InputError(f"redundant is {redundant}; expected at least 0")
+        slots = experts + redundant
+        fitting = cls(gpus=gpus, nodes=nodes)._nearest_slots(slots, experts)
+        if slots not in fitting:
+            raise InputError(
+                f"{experts} experts + {redundant} redundant = {slots} slots do not divide over {gpus} GPUs; "
+                f"use {in_words(n - experts for n in fitting)}"
+            )
+        return cls(gpus=gpus, nodes=nodes, slots_per_gpu=slots // gpus)
+
+    @classmethod
+    def for_slots(cls, slots: int, *, experts: int, gpus: int, nodes: int = 1) -> Cluster:
+        """Return the cluster with ``slots`` slots in all, at least one for each expert.
+
+        Raises
+        ------
+        InputError
+            If the slots are too few or do not divide over the GPUs; the message names the nearest that do.
+
+        Examples
+        --------
+        >>> Cluster.for_slots(288, experts=256, gpus=32).slots_per_gpu
+        9
+        >>> Cluster.for_slots(286, experts=256, gpus=32)
+        Traceback (most recent call last):
+        equipoise.errors.InputError: 286 slots do not divide over 32 GPUs; use 256, 288 or 320
+        """
+        fitting = cls(gpus=gpus, nodes=nodes)._nearest_slots(slots, experts)
+        if slots not in fitting:
+            wrong = "do not divide over" if slots >= experts else f"are too few for {experts} experts on"
+            raise InputError(f"{slots} slots {wrong} {gpus} GPUs; use {in_words(fitting)}")
+        return cls(gpus=gpus, nodes=nodes, slots_per_gpu=slots // gpus)
+
+    def _nearest_slots(self, slots: int, experts: int) -> list[int]:
+        """Return the numbers near ``slots``, the first at or below it, that the GPUs can share equally."""
+        least = -(-experts // self.gpus) * self.gpus
+        below = max(slots // self.gpus * self.gpus, least)
+        return [below, below + self.gpus, below + 2 * self.gpus]
+
+
+def nearest_divisors(whole: int, wanted: int) -> str:
+    """Return the divisors of ``whole`` just below and above ``wanted``, in words: ``"4 or 8"``."""
+    small = [n for n in range(1, isqrt(whole) + 1) if whole % n == 0]
+    divisors = sorted({*small, *(whole // n for n in small)})
+    below = [n for n in divisors if n < wanted][-1:]
+    above = [n for n in divisors if n > wanted][:1]
+    return in_words(below + above)
+
+
+def in_words(numbers: Iterable[int]) -> str:
+    """Return the numbers as a choice in words: ``"0, 32 or 64"``."""
+    *others, last = map(str, numbers)
+    return f"{', '.join(others)} or {last}" if others else last

@@ -1,0 +1,1 @@
+"""One file per engine: what it calls, answered by Equipoise."""

@@ -1,0 +1,112 @@
+"""Loads: how many token selections fell on each expert, window by window."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from equipoise.errors import InputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import ArrayLike, NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class Loads:
+    """Recorded expert loads.
+
+    Parameters
+    ----------
+    counts : array_like, ``[experts]``, ``[layers, experts]`` or ``[windows, layers, experts]``
+        Token selections of each expert. Kept as float64 ``[windows, layers, experts]``; integers beyond 2**53 are
+        rounded to the nearest double. A layer of zeros is fine: it was idle.
+    labels : tuple of str
+        One name per window, where the source gives them.
+
+    Raises
+    ------
+    InputError
+        If the shape is none of the three, an axis is empty, or a load is negative, NaN, infinite or not a number.
+
+    Examples
+    --------
+    >>> loads = Loads([[90, 10, 40, 20]])
+    >>> loads.windows, loads.layers, loads.experts
+    (1, 1, 4)
+    """
+
+    counts: NDArray[np.float64]
+    labels: tuple[str, ...] = ()
+
+    def __init__(self, counts: ArrayLike, labels: tuple[str, ...] = ()) -> None:
+        array = _as_float64(counts)
+        if array.ndim not in (1, 2, 3):
+            raise InputError(
+                f"loads have shape {list(array.shape)}; expected [experts], [layers, experts] "
+                "or [windows, layers, experts]"
+            )
+        array = array.reshape((1,) * (3 - array.ndim) + array.shape)
+        if array.size == 0:
+            raise InputError(f"loads have shape {list(array.shape)}; expected at least one of each axis")
+        _refuse_bad_values(array)
+        if labels and len(labels) != array.shape[0]:
+            raise InputError(f"{len(labels)} labels for {array.shape[0]} windows; expected one label per window")
+        object.__setattr__(self, "counts", array)
+        object.__setattr__(self, "labels", tuple(labels))
+
+    @property
+    def windows(self) -> int:
+        """Windows of time."""
+        return len(self.counts)
+
+    @property
+    def layers(self) -> int:
+        """Mixture-of-Experts layers."""
+        return len(self.counts[0])
+
+    @property
+    def experts(self) -> int:
+        """Logical experts of each layer."""
+        return len(self.counts[0, 0])
+
+    def sum(self) -> Loads:
+        """Return the loads of all windows added up into one."""
+        return self if self.windows == 1 else Loads(self.counts.sum(axis=0))
+
+    @classmethod
+    def read(cls, path: str | Path) -> Loads:
+        """Read loads from a NumPy, JSON or SGLang recorder file; see :func:`equipoise.formats.read_loads`."""
+        from equipoise.formats import read_loads
+
+        return read_loads(path)
+
+
+def _as_float64(counts: Any) -> NDArray[np.float64]:
+    """Return ``counts`` as a C-ordered float64 array, or say why it is not numbers."""
+    try:
+        array = np.asarray(counts)
+    except ValueError as error:
+        raise InputError(f"loads are ragged; expected rows of equal length ({error})") from None
+    if array.dtype.kind not in "uif":
+        raise InputError(f"loads are of type {array.dtype}; expected integers or floating-point numbers")
+    return np.asarray(array, dtype=np.float64, order="C")
+
+
+def _refuse_bad_values(counts: NDArray[np.float64]) -> None:
+    """Raise for the first NaN, infinite or negative load, and for totals too large for float64."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = counts.sum()
+    if np.isfinite(total) and counts.min() >= 0:
+        return
+    bad = np.argwhere(~(np.isfinite(counts) & (counts >= 0)))
+    if len(bad) == 0:
+        raise InputError("loads add up to more than float64 can hold (1.8e308); scale them down")
+    window, layer, expert = (int(i) for i in bad[0])
+    raise InputError(
+        f"the load of window {window}, layer {layer}, expert {expert} is {counts[window, layer, expert]}; "
+        f"expected a finite number of at least 0 ({len(bad)} such {'load' if len(bad) == 1 else 'loads'} in all)"
+    )

@@ -1,0 +1,139 @@
+"""Placement: which expert each slot holds, what follows from it, and whether it is valid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from equipoise.errors import InputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from equipoise.cluster import Cluster
+
+
+@dataclass(frozen=True, eq=False)
+class Placement:
+    """The expert in every slot of every layer.
+
+    Parameters
+    ----------
+    phy2log : array_like of int, ``[layers, slots]``
+        Logical expert in each slot; kept as int64.
+    cluster : Cluster
+        Where the slots are.
+    experts : int
+        Logical experts of each layer.
+
+    Raises
+    ------
+    InputError
+        If the shape is not ``[layers, cluster.slots]`` or a slot holds no expert of the model.
+
+    Examples
+    --------
+    >>> from equipoise import Cluster
+    >>> placement = Placement([[0, 1, 2, 0]], Cluster(gpus=2, slots_per_gpu=2), experts=3)
+    >>> placement.logcnt.tolist(), placement.log2phy.tolist()
+    ([[2, 1, 1]], [[[0, 3], [1, -1], [2, -1]]])
+    """
+
+    phy2log: NDArray[np.int64]
+    cluster: Cluster
+    experts: int
+
+    def __init__(self, phy2log: ArrayLike, cluster: Cluster, experts: int) -> None:
+        array = np.asarray(phy2log)
+        if array.ndim != 2 or array.dtype.kind not in "iu":
+            raise InputError(
+                f"the placement is {array.dtype} {list(array.shape)}; expected whole numbers [layers, slots]"
+            )
+        if array.shape[0] == 0 or array.shape[1] != cluster.slots:
+            raise InputError(
+                f"the placement has shape {list(array.shape)}; expected [layers, {cluster.slots}]: "
+                f"{cluster.gpus} GPUs with {cluster.slots_per_gpu} slots each"
+            )
+        if array.min() < 0 or array.max() >= experts:
+            layer, slot = (int(i) for i in np.argwhere((array < 0) | (array >= experts))[0])
+            raise InputError(
+                f"layer {layer}, slot {slot} holds expert {array[layer, slot]}; expected 0 to {experts - 1}"
+            )
+        object.__setattr__(self, "phy2log", np.ascontiguousarray(array, dtype=np.int64))
+        object.__setattr__(self, "cluster", cluster)
+        object.__setattr__(self, "experts", experts)
+
+    @classmethod
+    def default(cls, cluster: Cluster, experts: int, layers: int) -> Placement:
+        """Return the engines' default layout: experts in order, redundant slots holding experts 0, 1, ... again."""
+        return cls(np.tile(np.arange(cluster.slots) % experts, (layers, 1)), cluster, experts)
+
+    @property
+    def layers(self) -> int:
+        """Mixture-of-Experts layers."""
+        return len(self.phy2log)
+
+    @cached_property
+    def logcnt(self) -> NDArray[np.int64]:
+        """Replicas of each expert, int64 ``[layers, experts]``."""
+        flat = self.phy2log + np.arange(self.layers)[:, None] * self.experts
+        counts = np.bincount(flat.ravel(), minlength=self.layers * self.experts)
+        return counts.reshape(self.layers, self.experts)
+
+    @cached_property
+    def log2phy(self) -> NDArray[np.int64]:
+        """Slots of each expert in rising order, int64 ``[layers, experts, most replicas]``, padded with -1."""
+        order = np.argsort(self.phy2log, axis=1, kind="stable")
+        expert = np.take_along_axis(self.phy2log, order, axis=1)
+        first = np.cumsum(self.logcnt, axis=1) - self.logcnt
+        rank = np.arange(self.cluster.slots) - np.take_along_axis(first, expert, axis=1)
+        slots = np.full((self.layers, self.experts, int(self.logcnt.max())), -1, dtype=np.int64)
+        slots[np.arange(self.layers)[:, None], expert, rank] = order
+        return slots
+
+    @cached_property
+    def duplicates(self) -> NDArray[np.int64]:
+        """Replicas that share a GPU with another replica of their expert, beyond the first, int64 ``[layers]``."""
+        by_gpu = np.sort(self.phy2log.reshape(self.layers, self.cluster.gpus, -1), axis=2)
+        twice = by_gpu[:, :, 1:] == by_gpu[:, :, :-1]
+        return np.asarray(np.count_nonzero(twice, axis=(1, 2)), np.int64)
+
+    def validate(self) -> None:
+        """Check that every expert has a replica, and none two on one GPU.
+
+        Two on one GPU pass where a GPU has more slots than a node has experts, so that it cannot be avoided.
+
+        Raises
+        ------
+        InputError
+            Naming the first layer and expert, or GPU, at fault.
+        """
+        if not self.logcnt.all():
+            layer, expert = (int(i) for i in np.argwhere(self.logcnt == 0)[0])
+            raise InputError(f"layer {layer} holds no replica of expert {expert}; expected at least one of each")
+        avoidable = self.cluster.slots_per_gpu <= self.experts // self.cluster.nodes
+        if avoidable and self.duplicates.any():
+            layer = int(np.argmax(self.duplicates > 0))
+            by_gpu = np.sort(self.phy2log[layer].reshape(self.cluster.gpus, -1), axis=1)
+            gpu, place = (int(i) for i in np.argwhere(by_gpu[:, 1:] == by_gpu[:, :-1])[0])
+            raise InputError(
+                f"layer {layer}, GPU {gpu} holds expert {by_gpu[gpu, place]} twice; expected different experts"
+            )
+
+    def save(self, path: str | Path) -> None:
+        """Write the placement as JSON, whole or not at all; see :mod:`equipoise.formats.placement_json`."""
+        from equipoise.formats.placement_json import write_placement
+
+        write_placement(self, path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Placement:
+        """Read a placement that :meth:`save` wrote, and check it; see :mod:`equipoise.formats.placement_json`."""
+        from equipoise.formats.placement_json import read_placement
+
+        return read_placement(path)

@@ -1,0 +1,230 @@
+"""plan(): from expert loads to a placement, and the proof of how good it is.
+
+Every layer is planned by itself, in four steps, each a file of :mod:`equipoise.solver`:
+
+1. **group**: expert groups to nodes, so that the largest node load is least;
+2. **replicate**: replica counts, each further replica to the expert whose replicas are the heaviest;
+3. **pack**: replicas to GPUs, heaviest first, each to the least loaded GPU that can take it;
+4. **refine**: swap replicas of the peak GPU and transfer replicas from cold experts to hot ones, while the peak falls.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from equipoise.cluster import nearest_divisors
+from equipoise.errors import InputError
+from equipoise.loads import Loads
+from equipoise.migration import count_moves
+from equipoise.placement import Placement
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from equipoise.cluster import Cluster
+
+Effort = Literal["fast", "default", "thorough"]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How far an effort goes: limits of counted work, never of time, so that every run ends with the same plan.
+
+    Attributes
+    ----------
+    tolerance : float
+        A peak this close to its bound, as a share of it, is not lowered further.
+    tries : int
+        Transfers tried before a layer is given up.
+    """
+
+    tolerance: float
+    tries: int
+
+
+LIMITS = {
+    "fast": Limits(tolerance=1e-3, tries=0),
+    "default": Limits(tolerance=2e-4, tries=8),
+    "thorough": Limits(tolerance=2e-5, tries=64),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A placement, what it reaches, and how close to the best possible that is.
+
+    Attributes
+    ----------
+    placement : Placement
+        Where every expert is to live.
+    before : Placement
+        What moves are counted from: the engines' default layout.
+    peak : ndarray, float64 ``[layers]``
+        Largest GPU load under the loads planned for, in their unit.
+    mean : ndarray, float64 ``[layers]``
+        Mean GPU load.
+    bound : ndarray, float64 ``[layers]``
+        Proven lower limit on the peak of any placement that the settings allow.
+    """
+
+    placement: Placement
+    before: Placement
+    peak: NDArray[np.float64]
+    mean: NDArray[np.float64]
+    bound: NDArray[np.float64]
+
+    @property
+    def par(self) -> NDArray[np.float64]:
+        """Peak / mean, ``[layers]``: 1 is perfect, and what an idle layer has."""
+        return np.divide(self.peak, self.mean, out=np.ones_like(self.peak), where=self.mean > 0)
+
+    @property
+    def gap(self) -> NDArray[np.float64]:
+        """Peak / bound - 1, ``[layers]``: what any better plan could gain at most."""
+        return np.divide(self.peak, self.bound, out=np.ones_like(self.peak), where=self.bound > 0) - 1
+
+    @property
+    def moves(self) -> NDArray[np.int64]:
+        """Experts that a GPU needs and did not hold ``before``, int64 ``[layers]``."""
+        return count_moves(self.before, self.placement)
+
+
+def plan(
+    loads: Loads | ArrayLike,
+    cluster: Cluster,
+    *,
+    groups: int = 1,
+    effort: Effort = "default",
+    workers: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Plan:
+    """Decide where every expert lives, so that the largest GPU load of each layer is as small as possible.
+
+    The same input gives the same placement, bit for bit, in any process and with any number of workers.
+
+    Parameters
+    ----------
+    loads : Loads or array_like, ``[windows, layers, experts]`` or fewer axes
+        Recorded expert loads; windows are added up.
+    cluster : Cluster
+        The GPUs and their slots.
+    groups : int
+        Expert groups (blocks of consecutive experts) that must each stay on one node; 1 for models without them.
+    effort : "fast", "default" or "thorough"
+        Stop at swaps, try some transfers of replicas too, or try many more.
+    workers : int, optional
+        Threads to plan layers in; as many as there are CPU cores for this process if not given.
+    progress : callable, optional
+        Called as ``progress(layers done, layers)`` whenever some layers are finished.
+
+    Returns
+    -------
+    Plan
+        Valid: every expert has a replica, no expert is twice on a GPU wherever that can be avoided.
+
+    Raises
+    ------
+    InputError
+        If the loads are not valid, the slots too few, or a division impossible.
+
+    Examples
+    --------
+    >>> from equipoise import Cluster, plan
+    >>> result = plan([[60, 20, 20, 20]], Cluster(gpus=2, slots_per_gpu=3))
+    >>> result.placement.logcnt.tolist()
+    [[2, 2, 1, 1]]
+    >>> result.peak.tolist(), result.bound.tolist()
+    ([60.0], [60.0])
+    """
+    # Numba takes longer to import than all the rest; whoever only reads a placement should not wait for it.
+    from equipoise.solver.layer import empty_workspace, plan_layers
+
+    counts = (loads if isinstance(loads, Loads) else Loads(loads)).sum().counts[0]
+    layers, experts = counts.shape
+    _refuse_impossible(experts, cluster, groups, effort, workers)
+    homes = cluster.nodes if groups > 1 else 1
+    tolerance, tries, kicks = _limits_of_search(effort, cluster.slots // homes)
+    workers = min(workers or _cores(), layers)
+    idle = [
+        empty_workspace(experts, groups, homes, cluster.gpus // homes, cluster.slots_per_gpu, tries, kicks)
+        for _ in range(workers)
+    ]
+    phy2log = np.empty((layers, cluster.slots), np.int64)
+    peak, bound = np.empty(layers), np.empty(layers)
+
+    def plan_part(part: slice) -> None:
+        workspace = idle.pop()
+        plan_layers(counts[part], workspace, tolerance, phy2log[part], peak[part], bound[part])
+        idle.append(workspace)
+
+    parts = _parts(layers, workers)
+    for part, _ in zip(parts, _in_threads(plan_part, parts, workers), strict=True):
+        if progress:
+            progress(part.stop, layers)
+
+    placement = Placement(phy2log, cluster, experts)
+    placement.validate()
+    before = Placement.default(cluster, experts, layers)
+    return Plan(placement, before, peak, counts.sum(axis=1) / cluster.gpus, bound)
+
+
+def _refuse_impossible(experts: int, cluster: Cluster, groups: int, effort: str, workers: int | None) -> None:
+    """Raise for settings that no placement can meet."""
+    if effort not in LIMITS:
+        raise InputError(f"effort is {effort!r}; expected {', '.join(map(repr, LIMITS))}")
+    if workers is not None and workers < 1:
+        raise InputError(f"workers is {workers}; expected at least 1")
+    if groups < 1 or experts % groups:
+        raise InputError(
+            f"{experts} experts do not divide into {groups} groups; use {nearest_divisors(experts, groups)} groups"
+        )
+    if groups > 1 and groups % cluster.nodes:
+        raise InputError(
+            f"{groups} groups do not divide over {cluster.nodes} nodes; "
+            f"use {nearest_divisors(groups, cluster.nodes)} nodes, or groups=1 to let experts live on any node"
+        )
+    if cluster.slots < experts:
+        least = -(-experts // cluster.gpus)
+        raise InputError(
+            f"{cluster.slots} slots ({cluster.gpus} GPUs with {cluster.slots_per_gpu} each) do not hold {experts} "
+            f"experts; use at least {least} slots per GPU"
+        )
+
+
+def _limits_of_search(effort: Effort, slots: int) -> tuple[float, int, int]:
+    """Return the tolerance, and how many transfers are tried, and kicks, in a pool of this many slots.
+
+    In a small pool each costs little, and there are few ways to go: it gets more of both.
+    """
+    limits = LIMITS[effort]
+    tries = limits.tries * max(1, 32 // slots)
+    kicks = limits.tries * 4096 // slots**3
+    return limits.tolerance, tries, kicks
+
+
+def _cores() -> int:
+    """Return the CPU cores that this process may use, up to as many as are worth starting threads for."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(allowed, 8)
+
+
+def _parts(layers: int, workers: int) -> list[slice]:
+    """Cut the layers into parts, several for each worker: some layers take longer than others."""
+    size = max(1, layers // (4 * workers))
+    return [slice(first, min(first + size, layers)) for first in range(0, layers, size)]
+
+
+def _in_threads(task: Callable[[slice], None], parts: list[slice], workers: int) -> Iterator[None]:
+    """Do the task for each part, this many at a time; yield, in order, as parts are done."""
+    if workers == 1:
+        yield from map(task, parts)
+        return
+    with ThreadPoolExecutor(workers) as executor:
+        yield from executor.map(task, parts)

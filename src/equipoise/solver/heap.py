@@ -1,0 +1,63 @@
+"""A max-heap in two arrays: the largest key on top, ties to the lowest item.
+
+keys: float64 [capacity]. items: int64 [capacity]. Only the first ``size`` entries count.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from equipoise.solver.compiling import kernel
+
+if TYPE_CHECKING:
+    from equipoise.solver.arrays import Floats, Integers
+
+
+@kernel
+def heapify(keys: Floats, items: Integers, size: int) -> None:
+    """Bring entries in any order into heap order."""
+    for place in range(size // 2 - 1, -1, -1):
+        sift_down(keys, items, size, place)
+
+
+@kernel
+def push(keys: Floats, items: Integers, size: int, key: float, item: int) -> None:
+    """Add an entry to a heap of ``size`` entries."""
+    place = size
+    while place > 0:
+        parent = (place - 1) // 2
+        if not _above(key, item, keys[parent], items[parent]):
+            break
+        keys[place], items[place] = keys[parent], items[parent]
+        place = parent
+    keys[place], items[place] = key, item
+
+
+@kernel
+def pop(keys: Floats, items: Integers, size: int) -> int:
+    """Take the top item off a heap of ``size`` entries."""
+    top: int = items[0]
+    keys[0], items[0] = keys[size - 1], items[size - 1]
+    sift_down(keys, items, size - 1, 0)
+    return top
+
+
+@kernel
+def sift_down(keys: Floats, items: Integers, size: int, place: int) -> None:
+    """Move the entry at ``place``, whose key may have fallen, down to where it belongs."""
+    key, item = keys[place], items[place]
+    child = 2 * place + 1
+    while child < size:
+        right = child + 1
+        if right < size and _above(keys[right], items[right], keys[child], items[child]):
+            child = right
+        if not _above(keys[child], items[child], key, item):
+            break
+        keys[place], items[place] = keys[child], items[child]
+        place, child = child, 2 * child + 1
+    keys[place], items[place] = key, item
+
+
+@kernel
+def _above(key: float, item: int, other_key: float, other_item: int) -> bool:
+    return key > other_key or (key == other_key and item < other_item)

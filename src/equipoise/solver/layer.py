@@ -1,0 +1,117 @@
+"""The four steps, layer by layer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from equipoise.solver.bounding import raise_bound
+from equipoise.solver.compiling import entry, kernel
+from equipoise.solver.grouping import Grouping, empty_grouping, group
+from equipoise.solver.packing import pack
+from equipoise.solver.pool import Pool, Queues, empty_pool, empty_queues, peak
+from equipoise.solver.refinement import Search, empty_search, refine
+from equipoise.solver.replication import replicate
+
+if TYPE_CHECKING:
+    from equipoise.solver.arrays import Floats, Integers
+
+
+class Workspace(NamedTuple):
+    """All that planning one layer after another needs; one per thread."""
+
+    grouping: Grouping
+    pool: Pool
+    queues: Queues
+    search: Search
+    members: Integers  # [experts per node], the experts of the node at hand
+    smallest: Floats  # [slots per GPU]
+
+
+def empty_workspace(
+    experts: int, groups: int, nodes: int, gpus_per_node: int, slots_per_gpu: int, tries: int, kicks: int
+) -> Workspace:
+    """Return room for layers of this size, whose groups stay each on one of ``nodes`` nodes.
+
+    Where a GPU has more slots than its node has experts, the pool is planned without the slots left over.
+    """
+    members = experts // nodes
+    slots_per_gpu = min(slots_per_gpu, members)
+    return Workspace(
+        grouping=empty_grouping(groups, nodes),
+        pool=empty_pool(members, gpus_per_node, slots_per_gpu),
+        queues=empty_queues(members, gpus_per_node),
+        search=empty_search(members, gpus_per_node, slots_per_gpu, tries, kicks),
+        members=np.zeros(members, np.int64),
+        smallest=np.zeros(slots_per_gpu),
+    )
+
+
+@entry
+def plan_layers(
+    loads: Floats, work: Workspace, tolerance: float, phy2log: Integers, peaks: Floats, bounds: Floats
+) -> None:
+    """Plan every layer by itself.
+
+    loads: float64 [layers, experts]. phy2log: int64 [layers, slots], written. peaks, bounds: float64 [layers], written:
+    the largest GPU load of the placement, and a load below which no placement's can be. A layer is planned to within
+    ``tolerance`` of its bound, as a share of it.
+    """
+    for layer in range(loads.shape[0]):
+        peaks[layer], bounds[layer] = plan_layer(loads[layer], work, tolerance, phy2log[layer])
+
+
+@kernel
+def plan_layer(load: Floats, work: Workspace, tolerance: float, phy2log: Integers) -> tuple[float, float]:
+    """Plan one layer; return its peak and its bound."""
+    gpus_per_node, most_copies = work.pool.gpu_load.size, work.pool.holders.shape[1]
+    nodes = work.grouping.filled.size
+    slots_per_node = phy2log.size // nodes
+
+    _weigh_groups(load, work.grouping)
+    bound = group(work.grouping) / gpus_per_node  # step 1
+    highest = 0.0
+    for node in range(nodes):
+        _gather(load, work, node)
+        replicate(work.pool, work.queues)  # step 2
+        pack(work.pool, work.queues)  # step 3
+        # No node need be better than the best that the heaviest can be, nor than the worst one is.
+        refine(work.pool, work.search, max(bound * (1 + tolerance), highest))  # step 4
+        highest = max(highest, peak(work.pool))
+        _write(work, phy2log[node * slots_per_node : (node + 1) * slots_per_node])
+    gpus = nodes * gpus_per_node
+    return highest, raise_bound(load, gpus, most_copies, work.smallest, min(bound, highest), highest)
+
+
+@kernel
+def _weigh_groups(load: Floats, grouping: Grouping) -> None:
+    """Add up the loads of each group's experts."""
+    group_size = load.size // grouping.node.size
+    for i in range(grouping.node.size):
+        total = 0.0
+        for expert in range(i * group_size, (i + 1) * group_size):
+            total += load[expert]
+        grouping.pool.load[i] = total
+
+
+@kernel
+def _gather(load: Floats, work: Workspace, node: int) -> None:
+    """Make the experts of the node's groups the pool's."""
+    group_size = load.size // work.grouping.node.size
+    member = 0
+    for expert in range(load.size):
+        if work.grouping.node[expert // group_size] == node:
+            work.members[member] = expert
+            work.pool.load[member] = load[expert]
+            member += 1
+
+
+@kernel
+def _write(work: Workspace, phy2log: Integers) -> None:
+    """Write the pool's experts into the node's slots, [slots per node]; slots left over repeat their GPU's experts."""
+    gpus, planned = work.pool.slots.shape
+    slots_per_gpu = phy2log.size // gpus
+    for gpu in range(gpus):
+        for place in range(slots_per_gpu):
+            phy2log[gpu * slots_per_gpu + place] = work.members[work.pool.slots[gpu, place % planned]]

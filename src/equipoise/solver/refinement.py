@@ -1,0 +1,175 @@
+"""Step 4, refine: transfer a replica from a cold expert to a hot one where that lowers the peak."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from equipoise.solver.compiling import kernel
+from equipoise.solver.pool import Pool, copy_pool, empty_pool, holds, peak, transfer
+from equipoise.solver.swapping import LEAST_FALL, settle
+
+if TYPE_CHECKING:
+    from equipoise.solver.arrays import Floats, Integers
+
+
+class Transfers(NamedTuple):
+    """The most promising transfers, best first."""
+
+    score: Floats  # [length], the largest load left on the GPUs that it touches
+    receiver: Integers  # [length], the expert that gets the slot
+    donor: Integers  # [length], the expert that gives it
+    gpu: Integers  # [length], where the slot is
+
+
+def empty_transfers(length: int) -> Transfers:
+    """Return room for this many transfers."""
+    return Transfers(np.zeros(length), *(np.zeros(length, np.int64) for _ in range(3)))
+
+
+class Search(NamedTuple):
+    """How much to try, as the lengths of the lists, and the pools to return to when a try fails."""
+
+    tries: Transfers  # the transfers that a round tries
+    kicks: Transfers  # the transfers that are made although they do not help, once none does
+    before_try: Pool
+    before_kick: Pool
+
+
+def empty_search(experts: int, gpus: int, slots_per_gpu: int, tries: int, kicks: int) -> Search:
+    """Return what refining a pool of this size needs."""
+    return Search(
+        tries=empty_transfers(tries),
+        kicks=empty_transfers(kicks),
+        before_try=empty_pool(experts, gpus, slots_per_gpu),
+        before_kick=empty_pool(experts, gpus, slots_per_gpu),
+    )
+
+
+@kernel
+def refine(pool: Pool, search: Search, target: float) -> None:
+    """Lower the peak by swaps and transfers until it is at most ``target`` or nothing helps.
+
+    Where no single transfer helps, a kick may: one is made all the same, and the search goes on from there. What it
+    ends with is kept only if the peak is lower than before the kick.
+    """
+    _descend(pool, search, target)
+    improved = True
+    while improved and peak(pool) > target:
+        improved = False
+        enough = peak(pool) * (1 - LEAST_FALL)
+        found = _rank_transfers(pool, search.kicks)
+        copy_pool(pool, search.before_kick)
+        for i in range(found):
+            _make(pool, search.kicks, i)
+            _descend(pool, search, target)
+            if peak(pool) < enough:
+                improved = True
+                break
+            copy_pool(search.before_kick, pool)
+
+
+@kernel
+def _descend(pool: Pool, search: Search, target: float) -> None:
+    """Lower the peak by swaps, then by transfers that swaps settle.
+
+    A transfer gives one slot of the donor expert to the receiver expert: the receiver's replicas shrink, the donor's
+    grow, and no GPU but their holders notices. Each round ranks the transfers that relieve the peak GPU, tries the best
+    of them, lets swaps settle each, and keeps the first after which the peak is lower.
+    """
+    settle(pool, target)
+    improved = True
+    while improved and peak(pool) > target:
+        improved = False
+        enough = peak(pool) * (1 - LEAST_FALL)
+        found = _rank_transfers(pool, search.tries)
+        copy_pool(pool, search.before_try)
+        for i in range(found):
+            _make(pool, search.tries, i)
+            settle(pool, target)
+            if peak(pool) < enough:
+                improved = True
+                break
+            copy_pool(search.before_try, pool)
+
+
+@kernel
+def _make(pool: Pool, transfers: Transfers, i: int) -> None:
+    transfer(pool, transfers.receiver[i], transfers.donor[i], transfers.gpu[i])
+
+
+@kernel
+def _rank_transfers(pool: Pool, transfers: Transfers) -> int:
+    """List the transfers that relieve the peak GPU, those first that leave the least load where they touch.
+
+    Returns how many there are, at most as many as the list has room for.
+    Either the receiver is on the peak GPU and its replicas shrink, or the slot is on the peak GPU and a lighter
+    receiver takes the donor's place.
+    """
+    heavy = pool.ranking[0]
+    found = 0
+    if transfers.score.size == 0:
+        return found
+    for donor in range(pool.load.size):
+        if pool.copies[donor] == 1:
+            continue
+        for i in range(pool.copies[donor]):
+            gpu = pool.holders[donor, i]
+            if gpu == heavy:
+                for receiver in range(pool.load.size):
+                    found = _consider(pool, transfers, found, receiver, donor, gpu)
+            else:
+                for place in range(pool.slots.shape[1]):
+                    found = _consider(pool, transfers, found, pool.slots[heavy, place], donor, gpu)
+    return found
+
+
+@kernel
+def _consider(pool: Pool, transfers: Transfers, found: int, receiver: int, donor: int, gpu: int) -> int:
+    """Enter a transfer into the list if it belongs there; return the list's length. Ties keep the earlier first."""
+    if pool.copies[receiver] == pool.holders.shape[1] or holds(pool, gpu, receiver):
+        return found
+    if _change(pool, pool.ranking[0], receiver, donor, gpu) >= 0:
+        return found
+    score = _worst_after(pool, receiver, donor, gpu)
+    at = found
+    if found == transfers.score.size:
+        at -= 1
+        if score >= transfers.score[at]:
+            return found
+    while at > 0 and transfers.score[at - 1] > score:
+        transfers.score[at] = transfers.score[at - 1]
+        transfers.receiver[at] = transfers.receiver[at - 1]
+        transfers.donor[at] = transfers.donor[at - 1]
+        transfers.gpu[at] = transfers.gpu[at - 1]
+        at -= 1
+    transfers.score[at] = score
+    transfers.receiver[at], transfers.donor[at], transfers.gpu[at] = receiver, donor, gpu
+    return min(found + 1, transfers.score.size)
+
+
+@kernel
+def _change(pool: Pool, gpu: int, receiver: int, donor: int, slot_gpu: int) -> float:
+    """Return by how much a GPU's load changes when the donor's slot on ``slot_gpu`` goes to the receiver."""
+    smaller: float = pool.load[receiver] / (pool.copies[receiver] + 1)
+    if gpu == slot_gpu:
+        change: float = smaller - pool.share[donor]
+        return change
+    change = 0.0
+    if holds(pool, gpu, receiver):
+        change += smaller - pool.share[receiver]
+    if holds(pool, gpu, donor):
+        change += pool.load[donor] / (pool.copies[donor] - 1) - pool.share[donor]
+    return change
+
+
+@kernel
+def _worst_after(pool: Pool, receiver: int, donor: int, slot_gpu: int) -> float:
+    """Return the largest load that a transfer leaves on the GPUs it touches."""
+    worst = 0.0
+    for expert in (receiver, donor):
+        for i in range(pool.copies[expert]):
+            gpu = pool.holders[expert, i]
+            worst = max(worst, pool.gpu_load[gpu] + _change(pool, gpu, receiver, donor, slot_gpu))
+    return worst

@@ -1,0 +1,84 @@
+"""The command as the shell sees it: exit codes and streams of a process of its own."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from importlib.metadata import version
+
+import pytest
+
+COMMAND = [sys.executable, "-c", "from equipoise.cli import app; app()"]
+
+
+def run(*arguments, **options):
+    return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, check=False, **options)
+
+
+def test_version():
+    result = run("--version")
+    assert (result.returncode, result.stdout, result.stderr) == (0, f"equipoise {version('equipoise')}\n", "")
+
+
+def test_json_is_all_there_is_on_stdout_and_nothing_on_stderr():
+    result = run("plan", "--effort", "fast", "--json")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert json.loads(result.stdout)["synthetic"] is True
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["show", "missing.npz"], 1),
+        (["plan", "--slots", "1" + "0" * 13], 1),
+        (["plan", "--what"], 2),
+        (["what"], 2),
+    ],
+)
+def test_failures_have_their_exit_code_and_no_traceback(arguments, code):
+    result = run(*arguments)
+    assert (result.returncode, result.stdout) == (code, "")
+    assert result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_help_loads_neither_numba_nor_torch():
+    watch = "import sys, atexit; atexit.register(lambda: print(*sys.modules))"
+    command = f"{watch}; sys.argv = ['equipoise', 'plan', '--help']; from equipoise.cli import app; app()"
+    result = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True)
+    loaded = result.stdout.splitlines()[-1].split()
+    assert "equipoise.cli.plan" in loaded
+    assert not {"numba", "torch"} & set(loaded)
+
+
+def test_a_reader_that_leaves_is_no_error_to_speak_of():
+    with subprocess.Popen([*COMMAND, "plan", "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+
+
+def test_ctrl_c_ends_with_130_and_no_traceback():
+    planning = """
+import sys, time
+import equipoise.planner
+from equipoise.cli import app
+
+equipoise.planner.plan = lambda *_, **__: (print("planning", flush=True), time.sleep(60))
+sys.argv = ["equipoise", "plan"]
+app()
+"""
+    with subprocess.Popen([sys.executable, "-c", planning], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"planning\n"
+        process.send_signal(signal.SIGINT)
+        assert process.wait() == 130
+        assert b"Traceback" not in process.stderr.read()
+
+
+def test_a_name_that_the_terminal_cannot_write_is_shown_all_the_same(tmp_path):
+    path = tmp_path / "é.json"
+    path.write_text("[[1, 2]]")
+    result = run("show", str(path), env={"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"})
+    assert result.returncode == 0
+    assert r"\xe9.json" in result.stdout

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from equipoise import Cluster, InputError, Loads, Placement, balance
+
+
+@given(
+    counts=arrays(np.float64, (2, 3, 6), elements=st.floats(0, 1e6)),
+    redundant=arrays(np.int64, (3, 2), elements=st.integers(0, 5)),
+    seed=st.integers(0, 99),
+)
+def test_every_expert_is_split_evenly_over_its_replicas(counts, redundant, seed):
+    rows = np.concatenate([np.tile(np.arange(6), (3, 1)), redundant], axis=1)
+    rows = np.random.default_rng(seed).permuted(rows, axis=1)
+    result = balance(Placement(rows, Cluster(gpus=4, slots_per_gpu=2), experts=6), counts)
+
+    expected = np.zeros((2, 3, 4))
+    for layer, row in enumerate(rows.tolist()):
+        for slot, expert in enumerate(row):
+            expected[:, layer, slot // 2] += counts[:, layer, expert] / row.count(expert)
+    np.testing.assert_allclose(result.gpu_load, expected, rtol=1e-12)
+    np.testing.assert_allclose(result.mean * 4, counts.sum(axis=2), rtol=1e-12, atol=1e-300)
+    np.testing.assert_array_equal(result.peak, result.gpu_load.max(axis=2))
+
+
+def test_par_and_balancedness():
+    placement = Placement.default(Cluster(gpus=2, slots_per_gpu=1), experts=2, layers=3)
+    result = balance(placement, [[3, 1], [1, 1], [0, 0]])
+    assert result.par.tolist() == [[1.5, 1.0, 1.0]]  # the last layer is idle
+    np.testing.assert_allclose(result.balancedness, [[2 / 3, 1, 1]])
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 2), (1, 3)])
+def test_loads_of_another_model_are_refused(shape):
+    placement = Placement.default(Cluster(gpus=2), experts=2, layers=1)
+    with pytest.raises(InputError, match=r"experts, the placement .* of 2; expected the same"):
+        balance(placement, Loads(np.ones(shape)))

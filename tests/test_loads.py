@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from equipoise import InputError, Loads
+
+
+@pytest.mark.parametrize("shape", [(5,), (3, 5), (2, 3, 5)])
+def test_missing_axes_are_added_in_front(shape):
+    counts = np.arange(np.prod(shape)).reshape(shape)
+    loads = Loads(counts)
+    assert (loads.windows, loads.layers, loads.experts) == (1, 1, 1)[len(shape) :] + shape
+    np.testing.assert_array_equal(loads.counts.reshape(shape), counts)
+
+
+def test_the_callers_array_is_not_changed():
+    counts = np.ones((2, 3, 4))
+    assert Loads(counts).sum().counts.tolist() == [[[2.0] * 4] * 3]
+    assert counts.tolist() == [[[1.0] * 4] * 3] * 2
+
+
+def test_integers_beyond_doubles_are_rounded():
+    assert Loads([2**53 + 1, 2**63]).counts.tolist() == [[[2.0**53, 2.0**63]]]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("counts", "message"),
+    [
+        (3, r"shape \[\]"),
+        (np.ones((1, 1, 1, 1)), r"shape \[1, 1, 1, 1\]"),
+        ([], "at least one of each axis"),
+        (np.ones((2, 0, 4)), "at least one of each axis"),
+        ([[1, 2], [3]], "ragged"),
+        ([["a", "b"]], "expected integers or floating-point"),
+        ([[True, False]], "of type bool"),
+        ([[1j, 0]], "of type complex"),
+        ([None], "of type object"),
+        ([[[0, 0], [0, 0]], [[0, 0], [0, -1]]], r"window 1, layer 1, expert 1 is -1.0"),
+        ([[1, np.nan], [np.nan, 1]], r"window 0, layer 0, expert 1 is nan.*2 such loads in all"),
+        ([[1, np.inf]], "expert 1 is inf"),
+        ([[np.inf, -np.inf]], "expert 0 is inf"),
+    ],
+)
+def test_what_is_no_load_is_refused(counts, message):
+    with pytest.raises(InputError, match=message):
+        Loads(counts)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_total_beyond_doubles_is_refused():
+    with pytest.raises(InputError, match="scale them down"):
+        Loads([1e308, 1e308])
+
+
+def test_labels_name_the_windows():
+    assert Loads(np.ones((2, 1, 1)), ("a", "b")).labels == ("a", "b")
+    with pytest.raises(InputError, match="1 labels for 2 windows"):
+        Loads(np.ones((2, 1, 1)), ("a",))
