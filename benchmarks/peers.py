@@ -49,6 +49,8 @@ def load_peers(folder: Path) -> list[Planner]:
         If torch or one of the peers is not there.
     """
     stub_packages(folder)
+    # Torch's idle threads would go on spinning for a while, on the cores that the next planner is measured on.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         import torch
     except ImportError:

@@ -11,6 +11,7 @@ Every layer is planned by itself, in four steps, each a file of :mod:`equipoise.
 from __future__ import annotations
 
 import os
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -24,7 +25,7 @@ from equipoise.migration import count_moves
 from equipoise.placement import Placement
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -122,7 +123,7 @@ def plan(
     workers : int, optional
         Threads to plan layers in; as many as there are CPU cores for this process if not given.
     progress : callable, optional
-        Called as ``progress(layers done, layers)`` whenever some layers are finished.
+        Called as ``progress(layers done, layers)`` whenever some layers are finished, by the thread that did them.
 
     Returns
     -------
@@ -151,23 +152,24 @@ def plan(
     _refuse_impossible(experts, cluster, groups, effort, workers)
     homes = cluster.nodes if groups > 1 else 1
     tolerance, tries, kicks = _limits_of_search(effort, cluster.slots // homes)
-    workers = min(workers or _cores(), layers)
-    idle = [
-        empty_workspace(experts, groups, homes, cluster.gpus // homes, cluster.slots_per_gpu, tries, kicks)
-        for _ in range(workers)
-    ]
     phy2log = np.empty((layers, cluster.slots), np.int64)
     peak, bound = np.empty(layers), np.empty(layers)
+    workers = min(workers or _cores(), layers)
+    parts = deque(_parts(layers, workers))
+    finished: list[int] = []
 
-    def plan_part(part: slice) -> None:
-        workspace = idle.pop()
-        plan_layers(counts[part], workspace, tolerance, phy2log[part], peak[part], bound[part])
-        idle.append(workspace)
+    def plan_parts() -> None:
+        work = empty_workspace(experts, groups, homes, cluster.gpus // homes, cluster.slots_per_gpu, tries, kicks)
+        try:
+            while part := _next(parts):
+                plan_layers(counts[part], work, tolerance, phy2log[part], peak[part], bound[part])
+                finished.append(part.stop - part.start)
+                if progress:
+                    progress(sum(finished), layers)
+        finally:
+            parts.clear()  # where one thread is interrupted, none goes on
 
-    parts = _parts(layers, workers)
-    for part, _ in zip(parts, _in_threads(plan_part, parts, workers), strict=True):
-        if progress:
-            progress(part.stop, layers)
+    _in_threads(plan_parts, workers)
 
     placement = Placement(phy2log, cluster, experts)
     placement.validate()
@@ -216,15 +218,27 @@ def _cores() -> int:
 
 
 def _parts(layers: int, workers: int) -> list[slice]:
-    """Cut the layers into parts, several for each worker: some layers take longer than others."""
-    size = max(1, layers // (4 * workers))
+    """Cut the layers into parts, a few for each worker, because some take longer than others."""
+    size = -(-layers // (4 * workers))
     return [slice(first, min(first + size, layers)) for first in range(0, layers, size)]
 
 
-def _in_threads(task: Callable[[slice], None], parts: list[slice], workers: int) -> Iterator[None]:
-    """Do the task for each part, this many at a time; yield, in order, as parts are done."""
+def _next(parts: deque[slice]) -> slice | None:
+    """Take the next part that nobody has taken."""
+    try:
+        return parts.popleft()
+    except IndexError:
+        return None
+
+
+def _in_threads(task: Callable[[], None], workers: int) -> None:
+    """Do the task in this many threads, of which this is one; those that have not started when it ends need not."""
     if workers == 1:
-        yield from map(task, parts)
+        task()
         return
-    with ThreadPoolExecutor(workers) as executor:
-        yield from executor.map(task, parts)
+    with ThreadPoolExecutor(workers - 1) as helpers:
+        started = [helpers.submit(task) for _ in range(workers - 1)]
+        task()
+        for helper in started:
+            if not helper.cancel():
+                helper.result()

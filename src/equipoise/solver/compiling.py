@@ -1,7 +1,14 @@
-"""How the loops are compiled: one decorator for those that Python calls, one for those inside."""
+"""How the loops are compiled: one decorator for those that Python calls, one for those inside.
+
+Neither can allocate: every array comes from outside. In return calls count no references to arrays, which would cost
+several times what a short loop does.
+"""
 
 from __future__ import annotations
 
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 from numba import njit
@@ -12,23 +19,29 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
-INNER: dict[str, Any] = {
-    "error_model": "numpy",
-    "_nrt": False,  # no runtime that allocates, hence none that counts references
-    "no_cpython_wrapper": True,
-    "no_cfunc_wrapper": True,
-}
+# _nrt is Numba's runtime, which allocates and counts references. The wrappers are for callers other than Python.
+BARE = {"error_model": "numpy", "_nrt": False, "no_cfunc_wrapper": True}
+ENTRY: dict[str, Any] = BARE | {"nogil": True, "cache": True}
+INNER: dict[str, Any] = BARE | {"no_cpython_wrapper": True}
 
 
 def entry(function: Callable[P, R]) -> Callable[P, R]:
-    """Compile a function that Python calls: the machine code is kept on disk, and it runs without the GIL."""
-    return cast("Callable[P, R]", njit(nogil=True, cache=True, error_model="numpy")(function))
+    """Compile a function that Python calls: it runs without the GIL, and its machine code is kept on disk.
+
+    Numba takes machine code for up to date as long as the function's own file is. The digest in the name makes it look
+    for other code when any of the loops has changed.
+    """
+    function.__qualname__ += f"_{_digest()}"
+    return cast("Callable[P, R]", njit(**ENTRY)(function))
 
 
 def kernel(function: Callable[P, R]) -> Callable[P, R]:
-    """Compile a function that only compiled functions call.
-
-    It cannot allocate: every array comes from outside. In return its calls count no references, which otherwise costs
-    several times what a short loop does, and compiling it takes half the time.
-    """
+    """Compile a function that only compiled functions call; without a way in from Python, in half the time."""
     return cast("Callable[P, R]", njit(**INNER)(function))
+
+
+@cache
+def _digest() -> str:
+    """Return a few letters that change when a file of the solver does."""
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    return sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:12]

@@ -58,30 +58,25 @@ def plan_layers(
     the largest GPU load of the placement, and a load below which no placement's can be. A layer is planned to within
     ``tolerance`` of its bound, as a share of it.
     """
-    for layer in range(loads.shape[0]):
-        peaks[layer], bounds[layer] = plan_layer(loads[layer], work, tolerance, phy2log[layer])
-
-
-@kernel
-def plan_layer(load: Floats, work: Workspace, tolerance: float, phy2log: Integers) -> tuple[float, float]:
-    """Plan one layer; return its peak and its bound."""
     gpus_per_node, most_copies = work.pool.gpu_load.size, work.pool.holders.shape[1]
     nodes = work.grouping.filled.size
-    slots_per_node = phy2log.size // nodes
-
-    _weigh_groups(load, work.grouping)
-    bound = group(work.grouping) / gpus_per_node  # step 1
-    highest = 0.0
-    for node in range(nodes):
-        _gather(load, work, node)
-        replicate(work.pool, work.queues)  # step 2
-        pack(work.pool, work.queues)  # step 3
-        # No node need be better than the best that the heaviest can be, nor than the worst one is.
-        refine(work.pool, work.search, max(bound * (1 + tolerance), highest))  # step 4
-        highest = max(highest, peak(work.pool))
-        _write(work, phy2log[node * slots_per_node : (node + 1) * slots_per_node])
-    gpus = nodes * gpus_per_node
-    return highest, raise_bound(load, gpus, most_copies, work.smallest, min(bound, highest), highest)
+    slots_per_node = phy2log.shape[1] // nodes
+    for layer in range(loads.shape[0]):
+        load = loads[layer]
+        _weigh_groups(load, work.grouping)
+        bound = group(work.grouping) / gpus_per_node  # step 1
+        highest = 0.0
+        for node in range(nodes):
+            _gather(load, work, node)
+            replicate(work.pool, work.queues)  # step 2
+            pack(work.pool, work.queues)  # step 3
+            # No node need be better than the heaviest can be, nor than the worst one is.
+            refine(work.pool, work.search, max(bound * (1 + tolerance), highest))  # step 4
+            highest = max(highest, peak(work.pool))
+            _write(work, phy2log[layer, node * slots_per_node : (node + 1) * slots_per_node])
+        peaks[layer] = highest
+        gpus, bound = nodes * gpus_per_node, min(bound, highest)
+        bounds[layer] = raise_bound(load, gpus, most_copies, work.smallest, bound, highest)
 
 
 @kernel

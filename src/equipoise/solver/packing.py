@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from equipoise.solver.compiling import kernel
-from equipoise.solver.heap import heapify, pop, push
+from equipoise.solver.heap import heapify, pop, push, sift_down
 from equipoise.solver.pool import Pool, Queues, move, weigh
 
 if TYPE_CHECKING:
@@ -39,9 +39,15 @@ def pack(pool: Pool, queues: Queues) -> None:
             if available == 0:
                 _make_room(pool, queues.filled, expert, copy)
                 continue
-            gpu = pop(queues.lightness, queues.gpu, available)
-            available -= 1
+            gpu = queues.gpu[0]
             _put(pool, queues.filled, expert, copy, gpu)
+            queues.lightness[0] = -pool.gpu_load[gpu]
+            is_last = copy + 1 == pool.copies[expert]
+            if is_last and queues.filled[gpu] < slots_per_gpu:
+                sift_down(queues.lightness, queues.gpu, available, 0)
+                continue
+            pop(queues.lightness, queues.gpu, available)
+            available -= 1
             queues.aside[aside] = gpu
             aside += 1
         for i in range(aside):

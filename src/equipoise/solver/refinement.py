@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Transfers(NamedTuple):
     """The most promising transfers, best first."""
 
-    score: Floats  # [length], the largest load left on the GPUs that it touches
+    score: Floats  # [length], the largest load that it leaves where loads change
     receiver: Integers  # [length], the expert that gets the slot
     donor: Integers  # [length], the expert that gives it
     gpu: Integers  # [length], where the slot is
@@ -114,30 +114,58 @@ def _rank_transfers(pool: Pool, transfers: Transfers) -> int:
     for donor in range(pool.load.size):
         if pool.copies[donor] == 1:
             continue
+        rise = pool.load[donor] / (pool.copies[donor] - 1) - pool.share[donor]
         for i in range(pool.copies[donor]):
             gpu = pool.holders[donor, i]
+            others = _highest_of_others(pool, donor, gpu) + rise
             if gpu == heavy:
                 for receiver in range(pool.load.size):
-                    found = _consider(pool, transfers, found, receiver, donor, gpu)
+                    found = _consider(pool, transfers, found, receiver, donor, gpu, others, rise)
             else:
                 for place in range(pool.slots.shape[1]):
-                    found = _consider(pool, transfers, found, pool.slots[heavy, place], donor, gpu)
+                    receiver = pool.slots[heavy, place]
+                    found = _consider(pool, transfers, found, receiver, donor, gpu, others, rise)
     return found
 
 
 @kernel
-def _consider(pool: Pool, transfers: Transfers, found: int, receiver: int, donor: int, gpu: int) -> int:
-    """Enter a transfer into the list if it belongs there; return the list's length. Ties keep the earlier first."""
-    if pool.copies[receiver] == pool.holders.shape[1] or holds(pool, gpu, receiver):
+def _highest_of_others(pool: Pool, donor: int, gpu: int) -> float:
+    """Return the largest load among the donor's holders but for this GPU and the peak GPU."""
+    highest = 0.0
+    for i in range(pool.copies[donor]):
+        other = pool.holders[donor, i]
+        if other not in (gpu, pool.ranking[0]):
+            highest = max(highest, pool.gpu_load[other])
+    return highest
+
+
+@kernel
+def _consider(
+    pool: Pool, transfers: Transfers, found: int, receiver: int, donor: int, gpu: int, others: float, rise: float
+) -> int:
+    """Enter a transfer into the list if it belongs there; return the list's length. Ties keep the earlier first.
+
+    The score is the largest load left on the peak GPU, the slot's GPU and the donor's other holders. Should one of
+    these hold the receiver too, it is a little lower than ``others`` says.
+    """
+    heavy, most_copies = pool.ranking[0], pool.holders.shape[1]
+    smaller = pool.load[receiver] / (pool.copies[receiver] + 1)
+    slot_load = pool.gpu_load[gpu] - pool.share[donor] + smaller
+    heavy_load = slot_load
+    if gpu != heavy:
+        heavy_load = pool.gpu_load[heavy] - pool.share[receiver] + smaller
+        if holds(pool, heavy, donor):
+            heavy_load += rise
+    score = max(others, slot_load, heavy_load)
+    is_full = found == transfers.score.size
+    if heavy_load >= pool.gpu_load[heavy] or (is_full and score >= transfers.score[found - 1]):
         return found
-    if _change(pool, pool.ranking[0], receiver, donor, gpu) >= 0:
+    if pool.copies[receiver] == most_copies or holds(pool, gpu, receiver):
         return found
-    score = _worst_after(pool, receiver, donor, gpu)
-    at = found
-    if found == transfers.score.size:
-        at -= 1
-        if score >= transfers.score[at]:
-            return found
+    score = max(score, _highest_of_others(pool, receiver, gpu) - pool.share[receiver] + smaller)
+    if is_full and score >= transfers.score[found - 1]:
+        return found
+    at = found - 1 if is_full else found
     while at > 0 and transfers.score[at - 1] > score:
         transfers.score[at] = transfers.score[at - 1]
         transfers.receiver[at] = transfers.receiver[at - 1]
@@ -147,29 +175,3 @@ def _consider(pool: Pool, transfers: Transfers, found: int, receiver: int, donor
     transfers.score[at] = score
     transfers.receiver[at], transfers.donor[at], transfers.gpu[at] = receiver, donor, gpu
     return min(found + 1, transfers.score.size)
-
-
-@kernel
-def _change(pool: Pool, gpu: int, receiver: int, donor: int, slot_gpu: int) -> float:
-    """Return by how much a GPU's load changes when the donor's slot on ``slot_gpu`` goes to the receiver."""
-    smaller: float = pool.load[receiver] / (pool.copies[receiver] + 1)
-    if gpu == slot_gpu:
-        change: float = smaller - pool.share[donor]
-        return change
-    change = 0.0
-    if holds(pool, gpu, receiver):
-        change += smaller - pool.share[receiver]
-    if holds(pool, gpu, donor):
-        change += pool.load[donor] / (pool.copies[donor] - 1) - pool.share[donor]
-    return change
-
-
-@kernel
-def _worst_after(pool: Pool, receiver: int, donor: int, slot_gpu: int) -> float:
-    """Return the largest load that a transfer leaves on the GPUs it touches."""
-    worst = 0.0
-    for expert in (receiver, donor):
-        for i in range(pool.copies[expert]):
-            gpu = pool.holders[expert, i]
-            worst = max(worst, pool.gpu_load[gpu] + _change(pool, gpu, receiver, donor, slot_gpu))
-    return worst
