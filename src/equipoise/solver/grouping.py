@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from equipoise.solver.compiling import kernel
-from equipoise.solver.heap import heapify, pop
+from equipoise.solver.heap import pop, push
 from equipoise.solver.packing import pack
 from equipoise.solver.pool import Pool, Queues, empty_pool, empty_queues, peak
 from equipoise.solver.swapping import settle
@@ -108,8 +108,7 @@ def _sort_groups(grouping: Grouping) -> None:
     """Write the groups into ``grouping.order``, heaviest first."""
     keys, items = grouping.queues.share, grouping.queues.expert
     for i in range(keys.size):
-        keys[i], items[i] = grouping.pool.load[i], i
-    heapify(keys, items, keys.size)
+        push(keys, items, i, grouping.pool.load[i], i)
     for i in range(keys.size):
         grouping.order[i] = pop(keys, items, keys.size - i)
 

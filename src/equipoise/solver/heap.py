@@ -14,13 +14,6 @@ if TYPE_CHECKING:
 
 
 @kernel
-def heapify(keys: Floats, items: Integers, size: int) -> None:
-    """Bring entries in any order into heap order."""
-    for place in range(size // 2 - 1, -1, -1):
-        sift_down(keys, items, size, place)
-
-
-@kernel
 def push(keys: Floats, items: Integers, size: int, key: float, item: int) -> None:
     """Add an entry to a heap of ``size`` entries."""
     place = size
@@ -37,25 +30,24 @@ def push(keys: Floats, items: Integers, size: int, key: float, item: int) -> Non
 def pop(keys: Floats, items: Integers, size: int) -> int:
     """Take the top item off a heap of ``size`` entries."""
     top: int = items[0]
-    keys[0], items[0] = keys[size - 1], items[size - 1]
-    sift_down(keys, items, size - 1, 0)
+    replace(keys, items, size - 1, keys[size - 1], items[size - 1])
     return top
 
 
 @kernel
-def sift_down(keys: Floats, items: Integers, size: int, place: int) -> None:
-    """Move the entry at ``place``, whose key may have fallen, down to where it belongs."""
-    key, item = keys[place], items[place]
-    child = 2 * place + 1
+def replace(keys: Floats, items: Integers, size: int, key: float, item: int) -> None:
+    """Put an entry into a heap of ``size`` entries in place of the top.
+
+    Most entries belong near the bottom: the gap first goes all the way down, then the entry up from there.
+    """
+    gap, child = 0, 1
     while child < size:
         right = child + 1
         if right < size and _above(keys[right], items[right], keys[child], items[child]):
             child = right
-        if not _above(keys[child], items[child], key, item):
-            break
-        keys[place], items[place] = keys[child], items[child]
-        place, child = child, 2 * child + 1
-    keys[place], items[place] = key, item
+        keys[gap], items[gap] = keys[child], items[child]
+        gap, child = child, 2 * child + 1
+    push(keys, items, gap, key, item)
 
 
 @kernel

@@ -65,18 +65,18 @@ def plan_layers(
         load = loads[layer]
         _weigh_groups(load, work.grouping)
         bound = group(work.grouping) / gpus_per_node  # step 1
-        highest = 0.0
+        enough, highest = bound * (1 + tolerance), 0.0
         for node in range(nodes):
             _gather(load, work, node)
             replicate(work.pool, work.queues)  # step 2
             pack(work.pool, work.queues)  # step 3
             # No node need be better than the heaviest can be, nor than the worst one is.
-            refine(work.pool, work.search, max(bound * (1 + tolerance), highest))  # step 4
+            refine(work.pool, work.search, max(enough, highest))  # step 4
             highest = max(highest, peak(work.pool))
             _write(work, phy2log[layer, node * slots_per_node : (node + 1) * slots_per_node])
-        peaks[layer] = highest
-        gpus, bound = nodes * gpus_per_node, min(bound, highest)
-        bounds[layer] = raise_bound(load, gpus, most_copies, work.smallest, bound, highest)
+        peaks[layer], bounds[layer] = highest, min(bound, highest)
+        if highest > enough:
+            bounds[layer] = raise_bound(load, nodes * gpus_per_node, most_copies, work.smallest, bound, highest)
 
 
 @kernel

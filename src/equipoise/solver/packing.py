@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from equipoise.solver.compiling import kernel
-from equipoise.solver.heap import heapify, pop, push, sift_down
+from equipoise.solver.heap import pop, push, replace
 from equipoise.solver.pool import Pool, Queues, move, weigh
 
 if TYPE_CHECKING:
@@ -25,12 +25,11 @@ def pack(pool: Pool, queues: Queues) -> None:
     experts = pool.load.size
     for expert in range(experts):
         pool.share[expert] = pool.load[expert] / pool.copies[expert]
-        queues.share[expert], queues.expert[expert] = pool.share[expert], expert
+        push(queues.share, queues.expert, expert, pool.share[expert], expert)
     for gpu in range(gpus):
         pool.gpu_load[gpu] = 0.0
         queues.filled[gpu] = 0
-        queues.lightness[gpu], queues.gpu[gpu] = 0.0, gpu
-    heapify(queues.share, queues.expert, experts)
+        push(queues.lightness, queues.gpu, gpu, 0.0, gpu)
     available = gpus
     for unplaced in range(experts, 0, -1):
         expert = pop(queues.share, queues.expert, unplaced)
@@ -41,10 +40,9 @@ def pack(pool: Pool, queues: Queues) -> None:
                 continue
             gpu = queues.gpu[0]
             _put(pool, queues.filled, expert, copy, gpu)
-            queues.lightness[0] = -pool.gpu_load[gpu]
             is_last = copy + 1 == pool.copies[expert]
             if is_last and queues.filled[gpu] < slots_per_gpu:
-                sift_down(queues.lightness, queues.gpu, available, 0)
+                replace(queues.lightness, queues.gpu, available, -pool.gpu_load[gpu], gpu)
                 continue
             pop(queues.lightness, queues.gpu, available)
             available -= 1
@@ -111,7 +109,6 @@ def _rank_all(pool: Pool, queues: Queues) -> None:
     gpus = pool.gpu_load.size
     for gpu in range(gpus):
         weigh(pool, gpu)
-        queues.lightness[gpu], queues.gpu[gpu] = pool.gpu_load[gpu], gpu
-    heapify(queues.lightness, queues.gpu, gpus)
+        push(queues.lightness, queues.gpu, gpu, pool.gpu_load[gpu], gpu)
     for at in range(gpus):
         pool.ranking[at] = pop(queues.lightness, queues.gpu, gpus - at)

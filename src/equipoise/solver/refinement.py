@@ -101,71 +101,69 @@ def _make(pool: Pool, transfers: Transfers, i: int) -> None:
 
 @kernel
 def _rank_transfers(pool: Pool, transfers: Transfers) -> int:
-    """List the transfers that relieve the peak GPU, those first that leave the least load where they touch.
+    """List the transfers that relieve the peak GPU, those first that leave the least load where loads change.
 
     Returns how many there are, at most as many as the list has room for.
-    Either the receiver is on the peak GPU and its replicas shrink, or the slot is on the peak GPU and a lighter
-    receiver takes the donor's place.
     """
-    heavy = pool.ranking[0]
     found = 0
     if transfers.score.size == 0:
         return found
     for donor in range(pool.load.size):
-        if pool.copies[donor] == 1:
-            continue
-        rise = pool.load[donor] / (pool.copies[donor] - 1) - pool.share[donor]
-        for i in range(pool.copies[donor]):
-            gpu = pool.holders[donor, i]
-            others = _highest_of_others(pool, donor, gpu) + rise
-            if gpu == heavy:
-                for receiver in range(pool.load.size):
-                    found = _consider(pool, transfers, found, receiver, donor, gpu, others, rise)
-            else:
-                for place in range(pool.slots.shape[1]):
-                    receiver = pool.slots[heavy, place]
-                    found = _consider(pool, transfers, found, receiver, donor, gpu, others, rise)
+        if pool.copies[donor] > 1:
+            for i in range(pool.copies[donor]):
+                found = _rank_receivers(pool, transfers, found, donor, pool.holders[donor, i])
     return found
 
 
 @kernel
-def _highest_of_others(pool: Pool, donor: int, gpu: int) -> float:
-    """Return the largest load among the donor's holders but for this GPU and the peak GPU."""
+def _rank_receivers(pool: Pool, transfers: Transfers, found: int, donor: int, gpu: int) -> int:
+    """Enter the transfers of one slot into the list; return the list's length.
+
+    Either the slot is on the peak GPU and a lighter receiver takes the donor's place, or the receiver is on the peak
+    GPU and its replicas shrink.
+    """
+    heavy, most_copies = pool.ranking[0], pool.holders.shape[1]
+    rise = pool.load[donor] / (pool.copies[donor] - 1) - pool.share[donor]
+    others = _highest_of_others(pool, donor, gpu) + rise
+    heavy_rise = rise if gpu != heavy and holds(pool, heavy, donor) else 0.0
+    for at in range(pool.load.size if gpu == heavy else pool.slots.shape[1]):
+        receiver = at if gpu == heavy else pool.slots[heavy, at]
+        smaller = pool.load[receiver] / (pool.copies[receiver] + 1)
+        slot_load = pool.gpu_load[gpu] - pool.share[donor] + smaller
+        heavy_load = slot_load if gpu == heavy else pool.gpu_load[heavy] - pool.share[receiver] + smaller + heavy_rise
+        score = max(others, slot_load, heavy_load)
+        if heavy_load >= pool.gpu_load[heavy] or not _belongs(transfers, found, score):
+            continue
+        if pool.copies[receiver] == most_copies or holds(pool, gpu, receiver):
+            continue
+        score = max(score, _highest_of_others(pool, receiver, gpu) - pool.share[receiver] + smaller)
+        if _belongs(transfers, found, score):
+            found = _enter(transfers, found, score, receiver, donor, gpu)
+    return found
+
+
+@kernel
+def _highest_of_others(pool: Pool, expert: int, gpu: int) -> float:
+    """Return the largest load among the expert's holders but for this GPU and the peak GPU."""
     highest = 0.0
-    for i in range(pool.copies[donor]):
-        other = pool.holders[donor, i]
+    for i in range(pool.copies[expert]):
+        other = pool.holders[expert, i]
         if other not in (gpu, pool.ranking[0]):
             highest = max(highest, pool.gpu_load[other])
     return highest
 
 
 @kernel
-def _consider(
-    pool: Pool, transfers: Transfers, found: int, receiver: int, donor: int, gpu: int, others: float, rise: float
-) -> int:
-    """Enter a transfer into the list if it belongs there; return the list's length. Ties keep the earlier first.
+def _belongs(transfers: Transfers, found: int, score: float) -> bool:
+    """Return whether a transfer of this score is among the best so far."""
+    return found < transfers.score.size or score < transfers.score[found - 1]
 
-    The score is the largest load left on the peak GPU, the slot's GPU and the donor's other holders. Should one of
-    these hold the receiver too, it is a little lower than ``others`` says.
-    """
-    heavy, most_copies = pool.ranking[0], pool.holders.shape[1]
-    smaller = pool.load[receiver] / (pool.copies[receiver] + 1)
-    slot_load = pool.gpu_load[gpu] - pool.share[donor] + smaller
-    heavy_load = slot_load
-    if gpu != heavy:
-        heavy_load = pool.gpu_load[heavy] - pool.share[receiver] + smaller
-        if holds(pool, heavy, donor):
-            heavy_load += rise
-    score = max(others, slot_load, heavy_load)
-    is_full = found == transfers.score.size
-    if heavy_load >= pool.gpu_load[heavy] or (is_full and score >= transfers.score[found - 1]):
-        return found
-    if pool.copies[receiver] == most_copies or holds(pool, gpu, receiver):
-        return found
-    score = max(score, _highest_of_others(pool, receiver, gpu) - pool.share[receiver] + smaller)
-    if is_full and score >= transfers.score[found - 1]:
-        return found
-    at = found - 1 if is_full else found
+
+@kernel
+def _enter(transfers: Transfers, found: int, score: float, receiver: int, donor: int, gpu: int) -> int:
+    """Put a transfer into its place of the list, after those of equal score; return the list's length."""
+    found = min(found + 1, transfers.score.size)
+    at = found - 1
     while at > 0 and transfers.score[at - 1] > score:
         transfers.score[at] = transfers.score[at - 1]
         transfers.receiver[at] = transfers.receiver[at - 1]
@@ -174,4 +172,4 @@ def _consider(
         at -= 1
     transfers.score[at] = score
     transfers.receiver[at], transfers.donor[at], transfers.gpu[at] = receiver, donor, gpu
-    return min(found + 1, transfers.score.size)
+    return found

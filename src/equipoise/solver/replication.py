@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from equipoise.solver.compiling import kernel
-from equipoise.solver.heap import heapify, sift_down
+from equipoise.solver.heap import push, replace
 
 if TYPE_CHECKING:
     from equipoise.solver.pool import Pool, Queues
@@ -24,11 +24,10 @@ def replicate(pool: Pool, queues: Queues) -> None:
     share, waiting = queues.share, queues.expert
     for expert in range(experts):
         pool.copies[expert] = 1
-        share[expert], waiting[expert] = pool.load[expert], expert
-    heapify(share, waiting, experts)
+        push(share, waiting, expert, pool.load[expert], expert)
     for _ in range(pool.slots.size - experts):
         hottest = waiting[0]
         pool.copies[hottest] += 1
         has_all = pool.copies[hottest] == most_copies
-        share[0] = -1.0 if has_all else pool.load[hottest] / pool.copies[hottest]
-        sift_down(share, waiting, experts, 0)
+        smaller = -1.0 if has_all else pool.load[hottest] / pool.copies[hottest]
+        replace(share, waiting, experts, smaller, hottest)
