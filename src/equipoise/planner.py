@@ -14,6 +14,7 @@ import os
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from math import comb
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -35,25 +36,34 @@ Effort = Literal["fast", "default", "thorough"]
 
 
 @dataclass(frozen=True)
-class Limits:
+class Search:
     """How far an effort goes: limits of counted work, never of time, so that every run ends with the same plan.
 
     Attributes
     ----------
     tolerance : float
         A peak this close to its bound, as a share of it, is not lowered further.
+    worth : float
+        Nor is one this close by more than swaps, which cost little.
     tries : int
-        Transfers tried before a layer is given up.
+        Transfers of replicas that are tried before a layer is given up.
+    kicks : int
+        Transfers that are then made although they do not help, to search on from there.
+    counts : int
+        All replica counts are tried where there are at most so many.
     """
 
     tolerance: float
+    worth: float
     tries: int
+    kicks: int
+    counts: int
 
 
-LIMITS = {
-    "fast": Limits(tolerance=1e-3, tries=0),
-    "default": Limits(tolerance=2e-4, tries=8),
-    "thorough": Limits(tolerance=2e-5, tries=64),
+SEARCHES = {
+    "fast": Search(tolerance=1e-3, worth=np.inf, tries=0, kicks=0, counts=0),
+    "default": Search(tolerance=2e-4, worth=7e-4, tries=10, kicks=0, counts=512),
+    "thorough": Search(tolerance=2e-5, worth=1e-4, tries=64, kicks=4, counts=8192),
 }
 
 
@@ -145,13 +155,16 @@ def plan(
     ([60.0], [60.0])
     """
     # Numba takes longer to import than all the rest; whoever only reads a placement should not wait for it.
-    from equipoise.solver.layer import empty_workspace, plan_layers
+    from equipoise.solver.layer import Limits, empty_workspace, plan_layers
 
     counts = (loads if isinstance(loads, Loads) else Loads(loads)).sum().counts[0]
     layers, experts = counts.shape
     _refuse_impossible(experts, cluster, groups, effort, workers)
     homes = cluster.nodes if groups > 1 else 1
-    tolerance, tries, kicks = _limits_of_search(effort, cluster.slots // homes)
+    search = SEARCHES[effort]
+    all_counts = _counts(experts // homes, cluster.slots // homes) <= search.counts
+    limits = Limits(search.tolerance, search.worth, all_counts)
+    sizes = experts, groups, homes, cluster.gpus // homes, cluster.slots_per_gpu
     phy2log = np.empty((layers, cluster.slots), np.int64)
     peak, bound = np.empty(layers), np.empty(layers)
     workers = min(workers or _cores(), layers)
@@ -159,10 +172,12 @@ def plan(
     finished: list[int] = []
 
     def plan_parts() -> None:
-        work = empty_workspace(experts, groups, homes, cluster.gpus // homes, cluster.slots_per_gpu, tries, kicks)
+        work = empty_workspace(
+            experts, groups, homes, cluster.gpus // homes, cluster.slots_per_gpu, search.tries, search.kicks
+        )
         try:
             while part := _next(parts):
-                plan_layers(counts[part], work, tolerance, phy2log[part], peak[part], bound[part])
+                plan_layers(counts[part], work, limits, phy2log[part], peak[part], bound[part])
                 finished.append(part.stop - part.start)
                 if progress:
                     progress(sum(finished), layers)
@@ -179,8 +194,8 @@ def plan(
 
 def _refuse_impossible(experts: int, cluster: Cluster, groups: int, effort: str, workers: int | None) -> None:
     """Raise for settings that no placement can meet."""
-    if effort not in LIMITS:
-        raise InputError(f"effort is {effort!r}; expected {', '.join(map(repr, LIMITS))}")
+    if effort not in SEARCHES:
+        raise InputError(f"effort is {effort!r}; expected {', '.join(map(repr, SEARCHES))}")
     if workers is not None and workers < 1:
         raise InputError(f"workers is {workers}; expected at least 1")
     if groups < 1 or experts % groups:
@@ -200,15 +215,9 @@ def _refuse_impossible(experts: int, cluster: Cluster, groups: int, effort: str,
         )
 
 
-def _limits_of_search(effort: Effort, slots: int) -> tuple[float, int, int]:
-    """Return the tolerance, and how many transfers are tried, and kicks, in a pool of this many slots.
-
-    In a small pool each costs little, and there are few ways to go: it gets more of both.
-    """
-    limits = LIMITS[effort]
-    tries = limits.tries * max(1, 32 // slots)
-    kicks = limits.tries * 4096 // slots**3
-    return limits.tolerance, tries, kicks
+def _counts(experts: int, slots: int) -> int:
+    """Return in how many ways the slots can be shared out, at least one to each expert."""
+    return comb(slots - 1, experts - 1)
 
 
 def _cores() -> int:

@@ -8,6 +8,7 @@ import numpy as np
 
 from equipoise.solver.bounding import raise_bound
 from equipoise.solver.compiling import entry, kernel
+from equipoise.solver.enumeration import try_all_counts
 from equipoise.solver.grouping import Grouping, empty_grouping, group
 from equipoise.solver.packing import pack
 from equipoise.solver.pool import Pool, Queues, empty_pool, empty_queues, peak
@@ -16,6 +17,14 @@ from equipoise.solver.replication import replicate
 
 if TYPE_CHECKING:
     from equipoise.solver.arrays import Floats, Integers
+
+
+class Limits(NamedTuple):
+    """How far a layer is planned; the peaks are given as their distance to the bound, as a share of it."""
+
+    tolerance: float  # peaks this close are not lowered further
+    worth: float  # peaks this close are lowered by swaps alone
+    all_counts: bool  # whether all replica counts are tried where a peak is not that close
 
 
 class Workspace(NamedTuple):
@@ -50,13 +59,12 @@ def empty_workspace(
 
 @entry
 def plan_layers(
-    loads: Floats, work: Workspace, tolerance: float, phy2log: Integers, peaks: Floats, bounds: Floats
+    loads: Floats, work: Workspace, limits: Limits, phy2log: Integers, peaks: Floats, bounds: Floats
 ) -> None:
     """Plan every layer by itself.
 
     loads: float64 [layers, experts]. phy2log: int64 [layers, slots], written. peaks, bounds: float64 [layers], written:
-    the largest GPU load of the placement, and a load below which no placement's can be. A layer is planned to within
-    ``tolerance`` of its bound, as a share of it.
+    the largest GPU load of the placement, and a load below which no placement's can be.
     """
     gpus_per_node, most_copies = work.pool.gpu_load.size, work.pool.holders.shape[1]
     nodes = work.grouping.filled.size
@@ -65,13 +73,16 @@ def plan_layers(
         load = loads[layer]
         _weigh_groups(load, work.grouping)
         bound = group(work.grouping) / gpus_per_node  # step 1
-        enough, highest = bound * (1 + tolerance), 0.0
+        enough, highest = bound * (1 + limits.tolerance), 0.0
         for node in range(nodes):
             _gather(load, work, node)
             replicate(work.pool, work.queues)  # step 2
             pack(work.pool, work.queues)  # step 3
             # No node need be better than the heaviest can be, nor than the worst one is.
-            refine(work.pool, work.search, max(enough, highest))  # step 4
+            target, worth = max(enough, highest), max(bound * (1 + limits.worth), highest)
+            refine(work.pool, work.search, target, worth)  # step 4
+            if limits.all_counts and peak(work.pool) > worth:
+                try_all_counts(work.pool, work.queues, work.search.before_try, target)
             highest = max(highest, peak(work.pool))
             _write(work, phy2log[layer, node * slots_per_node : (node + 1) * slots_per_node])
         peaks[layer], bounds[layer] = highest, min(bound, highest)
