@@ -131,7 +131,7 @@ def plan(
     effort : "fast", "default" or "thorough"
         Stop at swaps, try some transfers of replicas too, or try many more.
     workers : int, optional
-        Threads to plan layers in; as many as there are CPU cores for this process if not given.
+        Threads to plan layers in; as many as pay off on the CPU cores of this process if not given.
     progress : callable, optional
         Called as ``progress(layers done, layers)`` whenever some layers are finished, by the thread that did them.
 
@@ -167,14 +167,12 @@ def plan(
     sizes = experts, groups, homes, cluster.gpus // homes, cluster.slots_per_gpu
     phy2log = np.empty((layers, cluster.slots), np.int64)
     peak, bound = np.empty(layers), np.empty(layers)
-    workers = min(workers or _cores(), layers)
+    workers = min(workers or _worthwhile_workers(layers * cluster.slots * (1 + search.tries)), layers)
     parts = deque(_parts(layers, workers))
     finished: list[int] = []
 
     def plan_parts() -> None:
-        work = empty_workspace(
-            experts, groups, homes, cluster.gpus // homes, cluster.slots_per_gpu, search.tries, search.kicks
-        )
+        work = empty_workspace(*sizes, search.tries, search.kicks)
         try:
             while part := _next(parts):
                 plan_layers(counts[part], work, limits, phy2log[part], peak[part], bound[part])
@@ -220,10 +218,13 @@ def _counts(experts: int, slots: int) -> int:
     return comb(slots - 1, experts - 1)
 
 
-def _cores() -> int:
-    """Return the CPU cores that this process may use, up to as many as are worth starting threads for."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(allowed, 8)
+def _worthwhile_workers(work: int) -> int:
+    """Return the threads to plan in, given the slots to fill times the searches in each layer.
+
+    Starting a thread takes as long as 40,000 of these; more than eight threads gain nothing.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, 8, 1 + work // 40_000)
 
 
 def _parts(layers: int, workers: int) -> list[slice]:
