@@ -1,0 +1,43 @@
+"""The kernels under test, with a way in from Python. Each is compiled once, when a test first calls it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from numba import njit
+
+from equipoise.solver.bounding import raise_bound
+from equipoise.solver.enumeration import _fill, _next_counts, try_all_counts
+from equipoise.solver.grouping import group
+from equipoise.solver.heap import pop, push, replace
+from equipoise.solver.packing import pack
+from equipoise.solver.refinement import refine
+from equipoise.solver.replication import replicate
+from equipoise.solver.swapping import settle
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def with_a_way_in(kernel: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that Python can call and that does nothing but call the kernel."""
+
+    @njit
+    def call(*arguments):
+        return kernel(*arguments)
+
+    return call
+
+
+push_entry = with_a_way_in(push)
+pop_top = with_a_way_in(pop)
+replace_top = with_a_way_in(replace)
+group_nodes = with_a_way_in(group)
+replicate_experts = with_a_way_in(replicate)
+pack_pool = with_a_way_in(pack)
+settle_pool = with_a_way_in(settle)
+refine_pool = with_a_way_in(refine)
+raised_bound = with_a_way_in(raise_bound)
+try_every_count = with_a_way_in(try_all_counts)
+fill_first = with_a_way_in(_fill)
+next_counts = with_a_way_in(_next_counts)
