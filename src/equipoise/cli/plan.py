@@ -51,17 +51,20 @@ def plan(
     from equipoise.cli.plan_figures import figures, print_figures
     from equipoise.cli.progress import progress_bar
     from equipoise.cli.stopwatch import stopwatch
+    from equipoise.cluster import Cluster
     from equipoise.formats.whole_file import check_writable
     from equipoise.planner import plan as plan_placement
 
     if output is not None:
         check_writable(output)
     loads, cluster = _loads_and_cluster(recording, gpus, nodes, redundant, slots)
+    with progress_bar("getting ready"), stopwatch() as start:
+        plan_placement([1], Cluster(gpus=1))  # compiles the loops, or reads them from disk
     with progress_bar("planning") as progress, stopwatch() as time:
         result = plan_placement(loads, cluster, groups=groups, effort=effort, workers=workers, progress=progress)
     if output is not None:
         result.placement.save(output)
-    found = figures(result, loads, recording, groups, effort, time, output)
+    found = figures(result, loads, recording, groups, effort, start, time, output)
     if as_json:
         print_json(found)
     else:
