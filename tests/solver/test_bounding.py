@@ -38,7 +38,7 @@ def test_the_bound_with_groups_is_never_above_their_optimum(seed):
     [
         ([1000, 1, 1, 1], 2, 2, 1, 1001),  # one copy each: the hot expert and the lightest beside it
         ([1000, 10, 10], 4, 1, 2, 500),  # two copies and nothing beside them
-        ([900, 10, 10, 10, 10, 10], 3, 3, 3, 315),  # a copy on every GPU: the rest must share evenly
+        ([1000, 20, 20, 10, 10], 3, 2, 2, 510),  # two copies, each with one of the lightest beside it
     ],
 )
 def test_the_bound_meets_the_optimum_of_one_hot_expert(load, gpus, slots_per_gpu, most_copies, peak):

@@ -29,10 +29,13 @@ def entry(function: Callable[P, R]) -> Callable[P, R]:
     """Compile a function that Python calls: it runs without the GIL, and its machine code is kept on disk.
 
     Numba takes machine code for up to date as long as the function's own file is. The digest in the name makes it look
-    for other code when any of the loops has changed.
+    for other code when any of the loops has changed. Where no folder can be written to, every process compiles.
     """
     function.__qualname__ += f"_{_digest()}"
-    return cast("Callable[P, R]", njit(**ENTRY)(function))
+    try:
+        return cast("Callable[P, R]", njit(**ENTRY)(function))
+    except RuntimeError:
+        return cast("Callable[P, R]", njit(**ENTRY | {"cache": False})(function))
 
 
 def kernel(function: Callable[P, R]) -> Callable[P, R]:
