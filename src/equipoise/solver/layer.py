@@ -13,6 +13,7 @@ from equipoise.solver.grouping import Grouping, empty_grouping, group
 from equipoise.solver.packing import pack
 from equipoise.solver.pool import Pool, Queues, empty_pool, empty_queues, peak
 from equipoise.solver.refinement import Search, empty_search, refine
+from equipoise.solver.repacking import first_transfer, pack_again
 from equipoise.solver.replication import replicate
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Workspace(NamedTuple):
     pool: Pool
     queues: Queues
     search: Search
+    best: Pool
     members: Integers  # [experts per node], the experts of the node at hand
     smallest: Floats  # [slots per GPU]
 
@@ -52,6 +54,7 @@ def empty_workspace(
         pool=empty_pool(members, gpus_per_node, slots_per_gpu),
         queues=empty_queues(members, gpus_per_node),
         search=empty_search(members, gpus_per_node, slots_per_gpu, tries, kicks),
+        best=empty_pool(members, gpus_per_node, slots_per_gpu),
         members=np.zeros(members, np.int64),
         smallest=np.zeros(slots_per_gpu),
     )
@@ -78,11 +81,14 @@ def plan_layers(
             _gather(load, work, node)
             replicate(work.pool, work.queues)  # step 2
             pack(work.pool, work.queues)  # step 3
+            receiver, donor = first_transfer(work.pool)
             # No node need be better than the heaviest can be, nor than the worst one is.
             target, worth = max(enough, highest), max(bound * (1 + limits.worth), highest)
             refine(work.pool, work.search, target, worth)  # step 4
+            if peak(work.pool) > worth:
+                pack_again(work.pool, work.queues, work.search, work.best, receiver, donor, target, worth)
             if limits.all_counts and peak(work.pool) > worth:
-                try_all_counts(work.pool, work.queues, work.search.before_try, target)
+                try_all_counts(work.pool, work.queues, work.best, target)
             highest = max(highest, peak(work.pool))
             _write(work, phy2log[layer, node * slots_per_node : (node + 1) * slots_per_node])
         peaks[layer], bounds[layer] = highest, min(bound, highest)
