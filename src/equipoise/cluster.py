@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import isqrt
-from numbers import Integral
 from typing import TYPE_CHECKING
 
-from equipoise.errors import InputError
+from equipoise.errors import InputError, check_count
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -46,10 +45,7 @@ class Cluster:
 
     def __post_init__(self) -> None:
         for name in ("gpus", "nodes", "slots_per_gpu"):
-            value = getattr(self, name)
-            if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
-                raise InputError(f"{name} is {value!r}; expected a whole number of at least 1")
-            object.__setattr__(self, name, int(value))
+            object.__setattr__(self, name, check_count(name, getattr(self, name)))
         if self.gpus % self.nodes:
             raise InputError(
                 f"{self.gpus} GPUs do not divide over {self.nodes} nodes; "

@@ -1,5 +1,16 @@
 """The one error that Equipoise raises for input it cannot use."""
 
+from __future__ import annotations
+
+from numbers import Integral
+
 
 class InputError(ValueError):
     """Input that cannot be used: what was wrong, where, what was expected and how to mend it."""
+
+
+def check_count(name: str, value: object) -> int:
+    """Return the value as an int, or raise :class:`InputError` if it is no whole number of at least 1."""
+    if not isinstance(value, Integral) or isinstance(value, bool) or int(value) < 1:
+        raise InputError(f"{name} is {value!r}; expected a whole number of at least 1")
+    return int(value)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from equipoise.cluster import nearest_divisors
-from equipoise.errors import InputError
+from equipoise.errors import InputError, check_count
 from equipoise.loads import Loads
 from equipoise.migration import count_moves
 from equipoise.placement import Placement
@@ -192,11 +192,12 @@ def plan(
 
 def _refuse_impossible(experts: int, cluster: Cluster, groups: int, effort: str, workers: int | None) -> None:
     """Raise for settings that no placement can meet."""
-    if effort not in SEARCHES:
+    if effort not in list(SEARCHES):
         raise InputError(f"effort is {effort!r}; expected {', '.join(map(repr, SEARCHES))}")
-    if workers is not None and workers < 1:
-        raise InputError(f"workers is {workers}; expected at least 1")
-    if groups < 1 or experts % groups:
+    if workers is not None:
+        check_count("workers", workers)
+    check_count("groups", groups)
+    if experts % groups:
         raise InputError(
             f"{experts} experts do not divide into {groups} groups; use {nearest_divisors(experts, groups)} groups"
         )

@@ -12,6 +12,7 @@ from equipoise.solver.grouping import group
 from equipoise.solver.heap import pop, push, replace
 from equipoise.solver.packing import pack
 from equipoise.solver.refinement import refine
+from equipoise.solver.repacking import first_transfer, pack_again
 from equipoise.solver.replication import replicate
 from equipoise.solver.swapping import settle
 
@@ -37,6 +38,8 @@ replicate_experts = with_a_way_in(replicate)
 pack_pool = with_a_way_in(pack)
 settle_pool = with_a_way_in(settle)
 refine_pool = with_a_way_in(refine)
+chosen_transfer = with_a_way_in(first_transfer)
+pack_pool_again = with_a_way_in(pack_again)
 raised_bound = with_a_way_in(raise_bound)
 try_every_count = with_a_way_in(try_all_counts)
 fill_first = with_a_way_in(_fill)

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import pytest
 from numba.core import caching
 
 from equipoise.solver.compiling import entry
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def double(values):

@@ -41,7 +41,7 @@ def test_a_transfer_levels_what_swaps_cannot():
     assert settled(layer).gpu_load.max() == 3.5
     pool = refined(layer, tries=8)
     assert pool.gpu_load.tolist() == [3, 3, 3]
-    assert pool.copies.tolist() == [1, 2, 2, 1] or pool.copies.sum() == 6
+    assert pool.copies.tolist() != settled(layer).copies.tolist()
 
 
 def test_a_kick_finds_what_no_single_transfer_does():

@@ -58,7 +58,9 @@ def rebalance_experts(
 
     if not isinstance(weight, torch.Tensor):
         raise InputError(f"weight is {type(weight).__name__}; expected a NumPy array or a torch tensor")
-    placement = _plan(weight.double().cpu().numpy(), num_replicas, num_groups, num_nodes, num_gpus)
+    if weight.layout != torch.strided:
+        raise InputError(f"weight is a {weight.layout} tensor; expected a dense one")
+    placement = _plan(weight.detach().double().cpu().numpy(), num_replicas, num_groups, num_nodes, num_gpus)
     first, second, third = (torch.from_numpy(array).to(weight.device) for array in _three(placement))
     return first, second, third
 

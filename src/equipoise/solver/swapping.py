@@ -55,7 +55,8 @@ def _best_exchange(pool: Pool, parcels: Parcels, heavy: int, light: int, best: f
 
     The exchange moves the parcels' difference in load; half the GPUs' difference would make them equal. Both lists
     fall, so one walk along both passes the differences closest to that half: where the difference is too large, the
-    next smaller parcel of the heavy GPU is tried, otherwise that of the light one.
+    next smaller parcel of the heavy GPU is tried, otherwise that of the light one. A parcel with an expert that the
+    other GPU holds is passed over.
     """
     heavy_load, light_load = pool.gpu_load[heavy], pool.gpu_load[light]
     half = (heavy_load - light_load) / 2
@@ -66,9 +67,13 @@ def _best_exchange(pool: Pool, parcels: Parcels, heavy: int, light: int, best: f
         moved = parcels.load[heavy, i] - parcels.load[light, j]
         too_much = moved > half
         after = light_load + moved if too_much else heavy_load - moved
-        if after < best and not (
-            _would_meet(pool, parcels, heavy, i, light) or _would_meet(pool, parcels, light, j, heavy)
-        ):
+        if after < best:
+            if _would_meet(pool, parcels, heavy, i, light):
+                i += 1
+                continue
+            if _would_meet(pool, parcels, light, j, heavy):
+                j += 1
+                continue
             best, give, take = after, i, j
         if too_much:
             i += 1
