@@ -10,9 +10,6 @@ Every layer is planned by itself, in four steps, each a file of :mod:`equipoise.
 
 from __future__ import annotations
 
-import os
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from math import comb
 from typing import TYPE_CHECKING, Literal
@@ -24,6 +21,7 @@ from equipoise.errors import InputError, check_count
 from equipoise.loads import Loads
 from equipoise.migration import count_moves
 from equipoise.placement import Placement
+from equipoise.threads import share_out, worthwhile_workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -161,28 +159,19 @@ def plan(
     layers, experts = counts.shape
     _refuse_impossible(experts, cluster, groups, effort, workers)
     homes = cluster.nodes if groups > 1 else 1
-    search = SEARCHES[effort]
-    all_counts = _counts(experts // homes, cluster.slots // homes) <= search.counts
-    limits = Limits(search.tolerance, search.worth, all_counts)
     sizes = experts, groups, homes, cluster.gpus // homes, cluster.slots_per_gpu
+    search = SEARCHES[effort]
+    all_counts = _ways_to_share(cluster.slots // homes, experts // homes) <= search.counts
+    limits = Limits(search.tolerance, search.worth, all_counts)
     phy2log = np.empty((layers, cluster.slots), np.int64)
     peak, bound = np.empty(layers), np.empty(layers)
-    workers = min(workers or _worthwhile_workers(layers * cluster.slots * (1 + search.tries)), layers)
-    parts = deque(_parts(layers, workers))
-    finished: list[int] = []
 
-    def plan_parts() -> None:
+    def begin() -> Callable[[slice], None]:
         work = empty_workspace(*sizes, search.tries, search.kicks)
-        try:
-            while part := _next(parts):
-                plan_layers(counts[part], work, limits, phy2log[part], peak[part], bound[part])
-                finished.append(part.stop - part.start)
-                if progress:
-                    progress(sum(finished), layers)
-        finally:
-            parts.clear()  # where one thread is interrupted, none goes on
+        return lambda part: plan_layers(counts[part], work, limits, phy2log[part], peak[part], bound[part])
 
-    _in_threads(plan_parts, workers)
+    workers = workers or worthwhile_workers(layers * cluster.slots * (1 + search.tries))
+    share_out(layers, min(workers, layers), begin, progress)
 
     placement = Placement(phy2log, cluster, experts)
     placement.validate()
@@ -214,42 +203,6 @@ def _refuse_impossible(experts: int, cluster: Cluster, groups: int, effort: str,
         )
 
 
-def _counts(experts: int, slots: int) -> int:
+def _ways_to_share(slots: int, experts: int) -> int:
     """Return in how many ways the slots can be shared out, at least one to each expert."""
     return comb(slots - 1, experts - 1)
-
-
-def _worthwhile_workers(work: int) -> int:
-    """Return the threads to plan in, given the slots to fill times the searches in each layer.
-
-    Starting a thread takes as long as 40,000 of these; more than eight threads gain nothing.
-    """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, 8, 1 + work // 40_000)
-
-
-def _parts(layers: int, workers: int) -> list[slice]:
-    """Cut the layers into parts, a few for each worker, because some take longer than others."""
-    size = -(-layers // (4 * workers))
-    return [slice(first, min(first + size, layers)) for first in range(0, layers, size)]
-
-
-def _next(parts: deque[slice]) -> slice | None:
-    """Take the next part that nobody has taken."""
-    try:
-        return parts.popleft()
-    except IndexError:
-        return None
-
-
-def _in_threads(task: Callable[[], None], workers: int) -> None:
-    """Do the task in this many threads, of which this is one; those that have not started when it ends need not."""
-    if workers == 1:
-        task()
-        return
-    with ThreadPoolExecutor(workers - 1) as helpers:
-        started = [helpers.submit(task) for _ in range(workers - 1)]
-        task()
-        for helper in started:
-            if not helper.cancel():
-                helper.result()
