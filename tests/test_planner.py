@@ -117,6 +117,12 @@ def test_more_effort_ends_lower():
     assert thorough < default < fast
 
 
+@pytest.mark.parametrize(("gpus", "slots_per_gpu"), [(32, 9), (64, 5)])
+def test_few_experts_with_nearly_all_the_load_are_cut_into_pieces_that_fit(gpus, slots_per_gpu):
+    loads = [1e6] * 16 + [1.0] * 240
+    assert plan(loads, Cluster(gpus=gpus, slots_per_gpu=slots_per_gpu)).par.max() < 1.0002
+
+
 def test_windows_are_added_up():
     windows = np.random.default_rng(0).integers(0, 100, (3, 2, 8))
     cluster = Cluster(gpus=4, slots_per_gpu=3)

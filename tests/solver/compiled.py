@@ -12,8 +12,8 @@ from equipoise.solver.grouping import group
 from equipoise.solver.heap import pop, push, replace
 from equipoise.solver.packing import pack
 from equipoise.solver.refinement import refine
-from equipoise.solver.repacking import first_transfer, pack_again
-from equipoise.solver.replication import replicate
+from equipoise.solver.repacking import first_transfer, try_other_counts
+from equipoise.solver.replication import replicate, replicate_sparingly
 from equipoise.solver.swapping import settle
 
 if TYPE_CHECKING:
@@ -35,11 +35,12 @@ pop_top = with_a_way_in(pop)
 replace_top = with_a_way_in(replace)
 group_nodes = with_a_way_in(group)
 replicate_experts = with_a_way_in(replicate)
+replicate_experts_sparingly = with_a_way_in(replicate_sparingly)
 pack_pool = with_a_way_in(pack)
 settle_pool = with_a_way_in(settle)
 refine_pool = with_a_way_in(refine)
 chosen_transfer = with_a_way_in(first_transfer)
-pack_pool_again = with_a_way_in(pack_again)
+try_other_counts_for_pool = with_a_way_in(try_other_counts)
 raised_bound = with_a_way_in(raise_bound)
 try_every_count = with_a_way_in(try_all_counts)
 fill_first = with_a_way_in(_fill)

@@ -8,7 +8,7 @@ from equipoise.solver.pool import empty_pool, empty_queues
 from equipoise.solver.refinement import empty_search
 from reference.original_refinement import original_refinement, transfer_once
 from reference.simple_steps import peak
-from solver.compiled import chosen_transfer, pack_pool_again, refine_pool
+from solver.compiled import chosen_transfer, refine_pool, try_other_counts_for_pool
 from solver.pools import assert_consistent, layers, packed_pool
 
 
@@ -35,14 +35,14 @@ def test_the_transfer_is_the_references(layer):
 
 @settings(max_examples=200, deadline=None)
 @given(layer=uneven_layers())
-def test_packing_again_ends_no_higher_than_before_nor_than_the_reference(layer):
+def test_other_counts_end_no_higher_than_before_nor_than_the_reference(layer):
     load, gpus, slots_per_gpu = layer
     size = len(load), gpus, slots_per_gpu
     pool, search = packed_pool(*layer), empty_search(*size, 4, 0)
     transfer = chosen_transfer(pool)
     refine_pool(pool, search, 0.0, 0.0)
     before = pool.gpu_load.max()
-    pack_pool_again(pool, empty_queues(*size[:2]), search, empty_pool(*size), *transfer, 0.0, 0.0)
+    try_other_counts_for_pool(pool, empty_queues(*size[:2]), search, empty_pool(*size), *transfer, 0.0, 0.0)
     assert_consistent(pool)
     assert pool.gpu_load.max() <= before
     assert pool.gpu_load.max() <= peak(load, original_refinement(*layer)) * (1 + 1e-9)

@@ -13,7 +13,7 @@ from equipoise.solver.grouping import Grouping, empty_grouping, group
 from equipoise.solver.packing import pack
 from equipoise.solver.pool import Pool, Queues, empty_pool, empty_queues, peak
 from equipoise.solver.refinement import Search, empty_search, refine
-from equipoise.solver.repacking import first_transfer, pack_again
+from equipoise.solver.repacking import first_transfer, try_other_counts
 from equipoise.solver.replication import replicate
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def plan_layers(
             target, worth = max(enough, highest), max(bound * (1 + limits.worth), highest)
             refine(work.pool, work.search, target, worth)  # step 4
             if peak(work.pool) > worth:
-                pack_again(work.pool, work.queues, work.search, work.best, receiver, donor, target, worth)
+                try_other_counts(work.pool, work.queues, work.search, work.best, receiver, donor, target, worth)
             if limits.all_counts and peak(work.pool) > worth:
                 try_all_counts(work.pool, work.queues, work.best, target)
             highest = max(highest, peak(work.pool))

@@ -1,4 +1,4 @@
-"""The original form of refinement: one transfer, straight after packing, and everything packed again."""
+"""Other starting points, where refinement ends too high: other replica counts, and everything packed again."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from equipoise.solver.compiling import kernel
 from equipoise.solver.packing import pack
 from equipoise.solver.pool import copy_pool, peak
 from equipoise.solver.refinement import refine
-from equipoise.solver.replication import replicate
+from equipoise.solver.replication import replicate, replicate_sparingly
 from equipoise.solver.swapping import settle
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @kernel
 def first_transfer(pool: Pool) -> tuple[int, int]:
-    """Choose receiver and donor in a pool just packed; both -1 where a transfer would not pay.
+    """Choose receiver and donor in a pool just packed, as refinement did at first; both -1 where that would not pay.
 
     The receiver is the heaviest expert of the peak GPU. The donor is the expert of the lightest GPU that has copies to
     give and whose replicas grow least.
@@ -40,22 +40,29 @@ def first_transfer(pool: Pool) -> tuple[int, int]:
 
 
 @kernel
-def pack_again(
+def try_other_counts(
     pool: Pool, queues: Queues, search: Search, best: Pool, receiver: int, donor: int, target: float, worth: float
 ) -> None:
-    """Pack anew with one replica transferred, refine that, and keep it if the peak is lower than it was.
+    """Look for a lower peak from two other starting points: the first counts but for one transfer, and sparing ones.
 
     best: a pool of the same size, overwritten.
     """
-    if receiver < 0:
-        return
     copy_pool(pool, best)
-    replicate(pool, queues)
-    pool.copies[receiver] += 1
-    pool.copies[donor] -= 1
+    if receiver >= 0:
+        replicate(pool, queues)
+        pool.copies[receiver] += 1
+        pool.copies[donor] -= 1
+        _pack_again(pool, queues, search, best, target, worth)
+    if peak(best) > worth and replicate_sparingly(pool, queues, target):
+        _pack_again(pool, queues, search, best, target, worth)
+    copy_pool(best, pool)
+
+
+@kernel
+def _pack_again(pool: Pool, queues: Queues, search: Search, best: Pool, target: float, worth: float) -> None:
+    """Pack with the counts that the pool has now; refine and keep that in ``best`` if the peak is lower than there."""
     pack(pool, queues)
     settle(pool, target)
     if peak(pool) < peak(best):
         refine(pool, search, target, worth)
-    else:
-        copy_pool(best, pool)
+        copy_pool(pool, best)

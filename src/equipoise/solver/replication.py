@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from equipoise.solver.compiling import kernel
@@ -20,12 +21,43 @@ def replicate(pool: Pool, queues: Queues) -> None:
 
     Reads the pool's loads, writes its copies. ``experts <= slots <= experts * gpus``.
     """
-    experts, most_copies = pool.holders.shape
-    share, waiting = queues.share, queues.expert
+    experts = pool.load.size
     for expert in range(experts):
         pool.copies[expert] = 1
-        push(share, waiting, expert, pool.load[expert], expert)
-    for _ in range(pool.slots.size - experts):
+        push(queues.share, queues.expert, expert, pool.load[expert], expert)
+    _hand_out(pool, queues, experts, pool.slots.size - experts)
+
+
+@kernel
+def replicate_sparingly(pool: Pool, queues: Queues, room: float) -> bool:
+    """Give each expert only the replicas without which one would not fit into ``room``, a GPU's load.
+
+    The slots left over are handed out among the experts that fit whole. Where a few experts are much of the load, this
+    leaves pieces that fill a GPU, instead of pieces of which one is too little for it and two are too much.
+
+    Returns whether the slots suffice, and can all be given away.
+    """
+    most_copies = pool.holders.shape[1]
+    left, whole = pool.slots.size, 0
+    for expert in range(pool.load.size):
+        pool.copies[expert] = max(1, math.ceil(pool.load[expert] / room)) if room > 0 else 1
+        left -= pool.copies[expert]
+        if pool.copies[expert] > most_copies or left < 0:
+            return False
+        if pool.copies[expert] == 1:
+            push(queues.share, queues.expert, whole, pool.load[expert], expert)
+            whole += 1
+    if left > whole * (most_copies - 1):
+        return False
+    _hand_out(pool, queues, whole, left)
+    return True
+
+
+@kernel
+def _hand_out(pool: Pool, queues: Queues, experts: int, slots: int) -> None:
+    """Give the slots away one by one to the experts in the queue, which have one replica each."""
+    share, waiting, most_copies = queues.share, queues.expert, pool.holders.shape[1]
+    for _ in range(slots):
         hottest = waiting[0]
         pool.copies[hottest] += 1
         has_all = pool.copies[hottest] == most_copies
