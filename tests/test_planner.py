@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from benchmarks.cases import CASES
 from benchmarks.loads import counts_of
 from equipoise import Cluster, InputError, Loads, balance, plan
-from equipoise.planner import SEARCHES
+from equipoise.planner import SETTINGS
 from reference.exact import grouped_optimum, optimum
 from reference.original_refinement import original_refinement
 from reference.simple_steps import peak
@@ -107,7 +107,7 @@ def test_with_many_slots_never_worse_or_within_tolerance_of_the_bound(gpus, slot
     experts = slots_per_gpu + round(fill * (gpus - 1) * slots_per_gpu)
     load, cluster = uneven_load(seed, experts), Cluster(gpus=gpus, slots_per_gpu=slots_per_gpu)
     result = plan(load, cluster)
-    close_enough = result.bound[0] * (1 + SEARCHES["default"].tolerance)
+    close_enough = result.bound[0] * (1 + SETTINGS["default"].tolerance)
     assert result.peak[0] <= max(original_peak(load, cluster), close_enough) * (1 + 1e-9)
 
 

@@ -34,7 +34,7 @@ Effort = Literal["fast", "default", "thorough"]
 
 
 @dataclass(frozen=True)
-class Search:
+class Settings:
     """How far an effort goes: limits of counted work, never of time, so that every run ends with the same plan.
 
     Attributes
@@ -58,10 +58,10 @@ class Search:
     counts: int
 
 
-SEARCHES = {
-    "fast": Search(tolerance=1e-3, worth=np.inf, tries=0, kicks=0, counts=0),
-    "default": Search(tolerance=2e-4, worth=7e-4, tries=10, kicks=0, counts=512),
-    "thorough": Search(tolerance=2e-5, worth=1e-4, tries=64, kicks=4, counts=8192),
+SETTINGS = {
+    "fast": Settings(tolerance=1e-3, worth=np.inf, tries=0, kicks=0, counts=0),
+    "default": Settings(tolerance=2e-4, worth=7e-4, tries=10, kicks=0, counts=512),
+    "thorough": Settings(tolerance=2e-5, worth=1e-4, tries=64, kicks=4, counts=8192),
 }
 
 
@@ -160,17 +160,17 @@ def plan(
     _refuse_impossible(experts, cluster, groups, effort, workers)
     homes = cluster.nodes if groups > 1 else 1
     sizes = experts, groups, homes, cluster.gpus // homes, cluster.slots_per_gpu
-    search = SEARCHES[effort]
-    all_counts = _ways_to_share(cluster.slots // homes, experts // homes) <= search.counts
-    limits = Limits(search.tolerance, search.worth, all_counts)
+    settings = SETTINGS[effort]
+    all_counts = _ways_to_share(cluster.slots // homes, experts // homes) <= settings.counts
+    limits = Limits(settings.tolerance, settings.worth, all_counts)
     phy2log = np.empty((layers, cluster.slots), np.int64)
     peak, bound = np.empty(layers), np.empty(layers)
 
     def begin() -> Callable[[slice], None]:
-        work = empty_workspace(*sizes, search.tries, search.kicks)
+        work = empty_workspace(*sizes, settings.tries, settings.kicks)
         return lambda part: plan_layers(counts[part], work, limits, phy2log[part], peak[part], bound[part])
 
-    workers = workers or worthwhile_workers(layers * cluster.slots * (1 + search.tries))
+    workers = workers or worthwhile_workers(layers * cluster.slots * (1 + settings.tries))
     share_out(layers, min(workers, layers), begin, progress)
 
     placement = Placement(phy2log, cluster, experts)
@@ -181,8 +181,8 @@ def plan(
 
 def _refuse_impossible(experts: int, cluster: Cluster, groups: int, effort: str, workers: int | None) -> None:
     """Raise for settings that no placement can meet."""
-    if effort not in list(SEARCHES):
-        raise InputError(f"effort is {effort!r}; expected {', '.join(map(repr, SEARCHES))}")
+    if effort not in list(SETTINGS):
+        raise InputError(f"effort is {effort!r}; expected {', '.join(map(repr, SETTINGS))}")
     if workers is not None:
         check_count("workers", workers)
     check_count("groups", groups)

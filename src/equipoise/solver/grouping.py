@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from equipoise.solver.compiling import kernel
-from equipoise.solver.heap import pop, push
+from equipoise.solver.heap import sort
 from equipoise.solver.packing import pack
 from equipoise.solver.pool import Pool, Queues, empty_pool, empty_queues, peak
 from equipoise.solver.swapping import settle
@@ -56,7 +56,6 @@ def group(grouping: Grouping) -> float:
     pool = grouping.pool
     total, heaviest, lightest = 0.0, 0.0, np.inf
     for i in range(pool.load.size):
-        pool.copies[i] = 1
         total += pool.load[i]
         heaviest = max(heaviest, pool.load[i])
         lightest = min(lightest, pool.load[i])
@@ -79,7 +78,7 @@ def _search(grouping: Grouping, best: float, limit: float) -> float:
     """
     load, order, choice = grouping.pool.load, grouping.order, grouping.choice
     groups = load.size
-    _sort_groups(grouping)
+    sort(load, grouping.queues.share, grouping.queues.expert, order)
     for node in range(grouping.filled.size):
         grouping.node_load[node] = 0.0
         grouping.filled[node] = 0
@@ -102,16 +101,6 @@ def _search(grouping: Grouping, best: float, limit: float) -> float:
         else:
             best = _record(grouping)
     return limit
-
-
-@kernel
-def _sort_groups(grouping: Grouping) -> None:
-    """Write the groups into ``grouping.order``, heaviest first."""
-    keys, items = grouping.queues.share, grouping.queues.expert
-    for i in range(keys.size):
-        push(keys, items, i, grouping.pool.load[i], i)
-    for i in range(keys.size):
-        grouping.order[i] = pop(keys, items, keys.size - i)
 
 
 @kernel

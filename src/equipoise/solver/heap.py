@@ -51,5 +51,14 @@ def replace(keys: Floats, items: Integers, size: int, key: float, item: int) -> 
 
 
 @kernel
+def sort(values: Floats, keys: Floats, items: Integers, order: Integers) -> None:
+    """Write the places of the values into ``order``, the largest value's first, through a heap."""
+    for place in range(values.size):
+        push(keys, items, place, values[place], place)
+    for at in range(values.size):
+        order[at] = pop(keys, items, values.size - at)
+
+
+@kernel
 def _above(key: float, item: int, other_key: float, other_item: int) -> bool:
     return key > other_key or (key == other_key and item < other_item)

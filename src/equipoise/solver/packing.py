@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from equipoise.solver.compiling import kernel
-from equipoise.solver.heap import pop, push, replace
+from equipoise.solver.heap import pop, push, replace, sort
 from equipoise.solver.pool import Pool, Queues, move, weigh
 
 if TYPE_CHECKING:
@@ -53,7 +53,9 @@ def pack(pool: Pool, queues: Queues) -> None:
             if queues.filled[gpu] < slots_per_gpu:
                 push(queues.lightness, queues.gpu, available, -pool.gpu_load[gpu], gpu)
                 available += 1
-    _rank_all(pool, queues)
+    for gpu in range(gpus):
+        weigh(pool, gpu)
+    sort(pool.gpu_load, queues.lightness, queues.gpu, pool.ranking)
 
 
 @kernel
@@ -101,14 +103,3 @@ def _contains(pool: Pool, filled: Integers, gpu: int, expert: int) -> bool:
         if pool.slots[gpu, place] == expert:
             return True
     return False
-
-
-@kernel
-def _rank_all(pool: Pool, queues: Queues) -> None:
-    """Weigh every GPU and rank them all."""
-    gpus = pool.gpu_load.size
-    for gpu in range(gpus):
-        weigh(pool, gpu)
-        push(queues.lightness, queues.gpu, gpu, pool.gpu_load[gpu], gpu)
-    for at in range(gpus):
-        pool.ranking[at] = pop(queues.lightness, queues.gpu, gpus - at)

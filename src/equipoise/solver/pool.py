@@ -91,9 +91,8 @@ def empty_queues(experts: int, gpus: int) -> Queues:
 
 @kernel
 def copy_pool(source: Pool, target: Pool) -> None:
-    """Make ``target``, a pool of the same size, hold what ``source`` holds."""
+    """Make ``target``, a pool of the same size and for the same loads, hold what ``source`` holds."""
     for expert in range(source.load.size):
-        target.load[expert] = source.load[expert]
         target.copies[expert] = source.copies[expert]
         target.share[expert] = source.share[expert]
         for i in range(source.copies[expert]):
