@@ -63,8 +63,8 @@ def test_validate_names_the_place(row, message):
 @pytest.mark.parametrize(
     ("phy2log", "message"),
     [
-        ([[0, 1, 2, 3]], "slot 3 holds expert 3; expected 0 to 2"),
-        ([[0, 1, 2, 0], [0, -1, 2, 0]], "layer 1, slot 1 holds expert -1"),
+        ([[0, 1, 2, 3]], "slot 3 holds expert 3; expected 0 to 2, or -1"),
+        ([[0, 1, 2, 0], [0, -2, 2, 0]], "layer 1, slot 1 holds expert -2; expected 0 to 2, or -1 for an empty slot"),
         ([[0, 1, 2]], r"shape \[1, 3\]; expected \[layers, 4\]"),
         (np.empty((0, 4), int), r"shape \[0, 4\]"),
         ([0, 1, 2, 0], r"expected whole numbers \[layers, slots\]"),

@@ -24,9 +24,12 @@ class Balance:
     ----------
     gpu_load : ndarray, float64 ``[windows, layers, gpus]``
         Load of each GPU, in the unit of the loads.
+    live : int
+        GPUs that share the load: all but the dead ones.
     """
 
     gpu_load: NDArray[np.float64]
+    live: int
 
     @property
     def peak(self) -> NDArray[np.float64]:
@@ -35,8 +38,8 @@ class Balance:
 
     @property
     def mean(self) -> NDArray[np.float64]:
-        """Mean GPU load, ``[windows, layers]``."""
-        return np.asarray(self.gpu_load.mean(axis=2))
+        """Mean load of the live GPUs, ``[windows, layers]``."""
+        return np.asarray(self.gpu_load.sum(axis=2) / self.live)
 
     @property
     def par(self) -> NDArray[np.float64]:
@@ -51,6 +54,8 @@ class Balance:
 
 def balance(placement: Placement, loads: Loads | ArrayLike) -> Balance:
     """Return the GPU loads of a placement, each expert's load split evenly over its replicas.
+
+    An empty slot has no load; nor does an expert without any replica.
 
     Parameters
     ----------
@@ -78,7 +83,7 @@ def balance(placement: Placement, loads: Loads | ArrayLike) -> Balance:
             f"the loads have {loads.layers} layers of {loads.experts} experts, the placement {placement.layers} "
             f"of {placement.experts}; expected the same"
         )
-    share = loads.counts / placement.logcnt
-    slot_load = np.take_along_axis(share, placement.phy2log[None], axis=2)
+    share = loads.counts / np.maximum(placement.logcnt, 1)
+    slot_load = np.take_along_axis(share, np.maximum(placement.phy2log, 0)[None], axis=2) * (placement.phy2log >= 0)
     per_gpu = slot_load.reshape(loads.windows, loads.layers, placement.cluster.gpus, -1)
-    return Balance(per_gpu.sum(axis=3))
+    return Balance(per_gpu.sum(axis=3), len(placement.cluster.live))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import isqrt
+from numbers import Integral
 from typing import TYPE_CHECKING
 
 from equipoise.errors import InputError, check_count
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 
 @dataclass(frozen=True)
@@ -26,11 +27,13 @@ class Cluster:
         Nodes; must divide ``gpus``.
     slots_per_gpu : int
         Experts whose weights one GPU holds, per layer.
+    dead : sequence of int
+        GPUs that failed: they keep their numbers and slots, but nothing lives there. Kept as a tuple, sorted.
 
     Raises
     ------
     InputError
-        If a number is not a positive integer, or the nodes do not divide the GPUs.
+        If a number is not a positive integer, the nodes do not divide the GPUs, or a dead GPU is none of them.
 
     Examples
     --------
@@ -42,6 +45,7 @@ class Cluster:
     gpus: int
     nodes: int = 1
     slots_per_gpu: int = 1
+    dead: Sequence[int] = ()
 
     def __post_init__(self) -> None:
         for name in ("gpus", "nodes", "slots_per_gpu"):
@@ -51,6 +55,17 @@ class Cluster:
                 f"{self.gpus} GPUs do not divide over {self.nodes} nodes; "
                 f"use {nearest_divisors(self.gpus, self.nodes)} nodes"
             )
+        object.__setattr__(self, "dead", self._known_dead())
+
+    def _known_dead(self) -> tuple[int, ...]:
+        """Return the dead GPUs, each once, in rising order."""
+        for gpu in self.dead:
+            if not isinstance(gpu, Integral) or gpu not in range(self.gpus):
+                raise InputError(f"GPU {gpu!r} is said to be dead; expected GPUs from 0 to {self.gpus - 1}")
+        dead = tuple(sorted({int(gpu) for gpu in self.dead}))
+        if len(dead) == self.gpus:
+            raise InputError(f"all {self.gpus} GPUs are said to be dead; expected one at least that is not")
+        return dead
 
     @property
     def slots(self) -> int:
@@ -61,6 +76,16 @@ class Cluster:
     def gpus_per_node(self) -> int:
         """GPUs on each node."""
         return self.gpus // self.nodes
+
+    @property
+    def live(self) -> tuple[int, ...]:
+        """The GPUs that are not dead, in rising order."""
+        return tuple(gpu for gpu in range(self.gpus) if gpu not in self.dead)
+
+    @property
+    def live_slots(self) -> int:
+        """Slots on all live GPUs together, per layer."""
+        return len(self.live) * self.slots_per_gpu
 
     @classmethod
     def for_experts(cls, experts: int, *, gpus: int, nodes: int = 1, redundant: int = 0) -> Cluster:

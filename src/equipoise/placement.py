@@ -25,7 +25,7 @@ class Placement:
     Parameters
     ----------
     phy2log : array_like of int, ``[layers, slots]``
-        Logical expert in each slot; kept as int64.
+        Logical expert in each slot, -1 in an empty one; kept as int64.
     cluster : Cluster
         Where the slots are.
     experts : int
@@ -34,7 +34,7 @@ class Placement:
     Raises
     ------
     InputError
-        If the shape is not ``[layers, cluster.slots]`` or a slot holds no expert of the model.
+        If the shape is not ``[layers, cluster.slots]`` or a slot holds what is no expert of the model.
 
     Examples
     --------
@@ -59,10 +59,11 @@ class Placement:
                 f"the placement has shape {list(array.shape)}; expected [layers, {cluster.slots}]: "
                 f"{cluster.gpus} GPUs with {cluster.slots_per_gpu} slots each"
             )
-        if array.min() < 0 or array.max() >= experts:
-            layer, slot = (int(i) for i in np.argwhere((array < 0) | (array >= experts))[0])
+        if array.min() < -1 or array.max() >= experts:
+            layer, slot = (int(i) for i in np.argwhere((array < -1) | (array >= experts))[0])
             raise InputError(
-                f"layer {layer}, slot {slot} holds expert {array[layer, slot]}; expected 0 to {experts - 1}"
+                f"layer {layer}, slot {slot} holds expert {array[layer, slot]}; expected 0 to {experts - 1}, or -1 "
+                f"for an empty slot"
             )
         object.__setattr__(self, "phy2log", np.ascontiguousarray(array, dtype=np.int64))
         object.__setattr__(self, "cluster", cluster)
@@ -82,37 +83,56 @@ class Placement:
     def logcnt(self) -> NDArray[np.int64]:
         """Replicas of each expert, int64 ``[layers, experts]``."""
         flat = self.phy2log + np.arange(self.layers)[:, None] * self.experts
-        counts = np.bincount(flat.ravel(), minlength=self.layers * self.experts)
+        counts = np.bincount(flat[self.phy2log >= 0], minlength=self.layers * self.experts)
         return counts.reshape(self.layers, self.experts)
 
     @cached_property
     def log2phy(self) -> NDArray[np.int64]:
         """Slots of each expert in rising order, int64 ``[layers, experts, most replicas]``, padded with -1."""
         order = np.argsort(self.phy2log, axis=1, kind="stable")
-        expert = np.take_along_axis(self.phy2log, order, axis=1)
+        in_order = np.take_along_axis(self.phy2log, order, axis=1)
+        layer, place = np.nonzero(in_order >= 0)
+        expert = in_order[layer, place]
+        empty = self.cluster.slots - self.logcnt.sum(axis=1)
         first = np.cumsum(self.logcnt, axis=1) - self.logcnt
-        rank = np.arange(self.cluster.slots) - np.take_along_axis(first, expert, axis=1)
+        rank = place - empty[layer] - first[layer, expert]
         slots = np.full((self.layers, self.experts, int(self.logcnt.max())), -1, dtype=np.int64)
-        slots[np.arange(self.layers)[:, None], expert, rank] = order
+        slots[layer, expert, rank] = order[layer, place]
         return slots
 
     @cached_property
     def duplicates(self) -> NDArray[np.int64]:
         """Replicas that share a GPU with another replica of their expert, beyond the first, int64 ``[layers]``."""
         by_gpu = np.sort(self.phy2log.reshape(self.layers, self.cluster.gpus, -1), axis=2)
-        twice = by_gpu[:, :, 1:] == by_gpu[:, :, :-1]
+        twice = (by_gpu[:, :, 1:] == by_gpu[:, :, :-1]) & (by_gpu[:, :, 1:] >= 0)
         return np.asarray(np.count_nonzero(twice, axis=(1, 2)), np.int64)
 
+    @cached_property
+    def held(self) -> NDArray[np.bool_]:
+        """Whether each GPU holds each expert, bool ``[layers, gpus, experts]``."""
+        layer, slot = np.nonzero(self.phy2log >= 0)
+        held = np.zeros((self.layers, self.cluster.gpus, self.experts), np.bool_)
+        held[layer, slot // self.cluster.slots_per_gpu, self.phy2log[layer, slot]] = True
+        return held
+
     def validate(self) -> None:
-        """Check that every expert has a replica, and none two on one GPU.
+        """Check that every expert has a replica, none two on one GPU, and that just the dead GPUs are empty.
 
         Two on one GPU pass where a GPU has more slots than a node has experts, so that it cannot be avoided.
 
         Raises
         ------
         InputError
-            Naming the first layer and expert, or GPU, at fault.
+            Naming the first layer and expert, GPU or slot at fault.
         """
+        dead = np.isin(np.arange(self.cluster.slots) // self.cluster.slots_per_gpu, self.cluster.dead)
+        wrong = (self.phy2log < 0) != dead
+        if wrong.any():
+            layer, slot = (int(i) for i in np.argwhere(wrong)[0])
+            where = f"layer {layer}, slot {slot}"
+            if dead[slot]:
+                raise InputError(f"{where} is on a dead GPU but holds expert {self.phy2log[layer, slot]}; expected -1")
+            raise InputError(f"{where} is empty (-1) but its GPU is not dead; expected an expert")
         if not self.logcnt.all():
             layer, expert = (int(i) for i in np.argwhere(self.logcnt == 0)[0])
             raise InputError(f"layer {layer} holds no replica of expert {expert}; expected at least one of each")
@@ -120,7 +140,7 @@ class Placement:
         if avoidable and self.duplicates.any():
             layer = int(np.argmax(self.duplicates > 0))
             by_gpu = np.sort(self.phy2log[layer].reshape(self.cluster.gpus, -1), axis=1)
-            gpu, place = (int(i) for i in np.argwhere(by_gpu[:, 1:] == by_gpu[:, :-1])[0])
+            gpu, place = (int(i) for i in np.argwhere((by_gpu[:, 1:] == by_gpu[:, :-1]) & (by_gpu[:, 1:] >= 0))[0])
             raise InputError(
                 f"layer {layer}, GPU {gpu} holds expert {by_gpu[gpu, place]} twice; expected different experts"
             )

@@ -94,7 +94,7 @@ def test_the_same_request_writes_the_same_bytes(loads, tmp_path):
 
 def test_the_sample_can_be_planned_for_another_cluster():
     figures = json.loads(equipoise("plan", "--gpus", 64, "--slots", 320, "--effort", "fast", "--json").stdout)
-    assert figures["cluster"] == {"gpus": 64, "nodes": 4, "slots_per_gpu": 5}
+    assert figures["cluster"] == {"gpus": 64, "nodes": 4, "slots_per_gpu": 5, "dead": []}
     assert figures["loads"] == "synthetic sample"
     before = balance(Placement.default(Cluster(64, 4, 5), 256, 58), sample_loads().sum()).par
     assert figures["par_before"]["mean"] == pytest.approx(before.mean())

@@ -62,7 +62,7 @@ def test_idle_loads_have_no_skew(tmp_path):
 def test_a_placement_by_figures(placement):
     figures = json.loads(show(placement, "--json").stdout)
     assert (figures["kind"], figures["valid"], figures["duplicates"]) == ("placement", True, [0, 0])
-    assert figures["cluster"] == {"gpus": 4, "nodes": 2, "slots_per_gpu": 2}
+    assert figures["cluster"] == {"gpus": 4, "nodes": 2, "slots_per_gpu": 2, "dead": []}
     assert figures["experts_with_copies"] == [3, 4]
     assert figures["most_copies"] == {"copies": 3, "layer": 0, "expert": 0}
 

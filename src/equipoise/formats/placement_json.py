@@ -12,12 +12,14 @@
      ]
     }
 
-``physical_to_logical_map`` is ``[layers][slots]``: the logical expert in each slot, as SGLang names it.
+``physical_to_logical_map`` is ``[layers][slots]``: the logical expert in each slot, as SGLang names it. Where GPUs are
+dead, ``cluster`` lists them as ``"dead": [1]``, and their slots hold -1.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +33,7 @@ from equipoise.placement import Placement
 FORMAT = "equipoise-placement"
 VERSION = 1
 KEYS = ("format", "version", "cluster", "experts", "physical_to_logical_map")
-CLUSTER_KEYS = ("gpus", "nodes", "slots_per_gpu")
+CLUSTER_COUNTS = ("gpus", "nodes", "slots_per_gpu")
 
 
 def is_placement(path: str | Path) -> bool:
@@ -55,7 +57,7 @@ def write_placement(placement: Placement, path: str | Path) -> None:
     InputError
         If the file cannot be written.
     """
-    cluster = {key: getattr(placement.cluster, key) for key in CLUSTER_KEYS}
+    cluster = {key: value for key, value in asdict(placement.cluster).items() if value != ()}
     layers = (json.dumps(layer, separators=(",", ":")) for layer in placement.phy2log.tolist())
     text = (
         "{\n"
@@ -90,19 +92,22 @@ def _placement(content: Any) -> Placement:
     if type(version) is not int or version != VERSION:
         raise InputError(f"version is {shown(version)}; this Equipoise reads version {VERSION}")
     _check_keys("the placement", content, KEYS)
-    _check_keys("cluster", content["cluster"], CLUSTER_KEYS)
-    for key in CLUSTER_KEYS:
+    _check_keys("cluster", content["cluster"], CLUSTER_COUNTS, optional=("dead",))
+    for key in CLUSTER_COUNTS:
         _check_count(f"cluster: {key}", content["cluster"][key])
+    dead = content["cluster"].get("dead", [])
+    if not isinstance(dead, list):
+        raise InputError(f"cluster: dead is {shown(dead)}; expected a list of GPUs")
     _check_count("experts", content["experts"])
     _check_map(content["physical_to_logical_map"], content["experts"], content["cluster"]["gpus"])
     return Placement(content["physical_to_logical_map"], Cluster(**content["cluster"]), content["experts"])
 
 
-def _check_keys(name: str, content: Any, keys: tuple[str, ...]) -> None:
+def _check_keys(name: str, content: Any, keys: tuple[str, ...], optional: tuple[str, ...] = ()) -> None:
     if not isinstance(content, dict):
         raise InputError(f"{name} is {shown(content)}; expected an object with {', '.join(keys)}")
     missing = [key for key in keys if key not in content]
-    unknown = [key for key in content if key not in keys]
+    unknown = [key for key in content if key not in keys + optional]
     if missing:
         raise InputError(f"{name} lacks {', '.join(missing)}; expected {', '.join(keys)}")
     if unknown:
@@ -122,7 +127,7 @@ def _check_map(layers: Any, experts: int, gpus: int) -> None:
         if not isinstance(row, list) or len(row) != len(layers[0]):
             raise InputError(f"layer {layer} is {shown(row)}; expected as many slots as every layer has")
         for slot, expert in enumerate(row):
-            if type(expert) is not int or not 0 <= expert < experts:
+            if type(expert) is not int or not -1 <= expert < experts:
                 raise InputError(f"layer {layer}, slot {slot} holds {shown(expert)}; expected 0 to {experts - 1}")
     slots = len(layers[0])
     if max(experts, gpus) > slots:
