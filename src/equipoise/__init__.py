@@ -5,6 +5,7 @@ from equipoise.cluster import Cluster
 from equipoise.engines.deepseek import rebalance_experts
 from equipoise.errors import InputError
 from equipoise.loads import Loads
+from equipoise.migration import Migration, Traffic
 from equipoise.placement import Placement
 from equipoise.planner import Plan, plan
 
@@ -13,8 +14,10 @@ __all__ = [
     "Cluster",
     "InputError",
     "Loads",
+    "Migration",
     "Placement",
     "Plan",
+    "Traffic",
     "balance",
     "plan",
     "rebalance_experts",

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from equipoise.cli.commands import Commands
+from equipoise.cli.diff import diff
 from equipoise.cli.plan import plan
 from equipoise.cli.show import show
 
@@ -20,6 +21,7 @@ app = typer.Typer(
 )
 app.command()(plan)
 app.command()(show)
+app.command()(diff)
 
 
 def _print_version(wanted: bool) -> None:

@@ -33,13 +33,12 @@ def figures(placement: Placement) -> dict[str, Any]:
 
 def print_figures(file: str, figures: dict[str, Any]) -> None:
     """Print the figures for a person."""
-    cluster, most, copied = figures["cluster"], figures["most_copies"], figures["experts_with_copies"]
-    gpus, nodes = counted(cluster["gpus"], "GPU"), counted(cluster["nodes"], "node")
+    most, copied = figures["most_copies"], figures["experts_with_copies"]
     print_line(f"placement {file}")
     print_line()
     print_pairs(
         [
-            ("cluster", f"{gpus} on {nodes}, {counted(cluster['slots_per_gpu'], 'slot')} on each GPU"),
+            ("cluster", cluster_in_words(figures["cluster"])),
             ("shape", f"{counted(figures['layers'], 'layer')} x {counted(figures['slots'], 'slot')}"),
             ("experts", f"{figures['experts']}, and {figures['redundant']} redundant slots in a layer"),
             ("experts with copies", f"{np.mean(copied):.1f} in a layer, {min(copied)} to {max(copied)}"),
@@ -48,3 +47,10 @@ def print_figures(file: str, figures: dict[str, Any]) -> None:
             ("valid", "yes"),
         ]
     )
+
+
+def cluster_in_words(cluster: dict[str, Any]) -> str:
+    """Return ``"32 GPUs on 4 nodes, 9 slots on each GPU"``, and how many GPUs are dead."""
+    gpus, nodes = counted(cluster["gpus"], "GPU"), counted(cluster["nodes"], "node")
+    dead = f"; {counted(len(cluster['dead']), 'GPU')} dead" if cluster["dead"] else ""
+    return f"{gpus} on {nodes}, {counted(cluster['slots_per_gpu'], 'slot')} on each GPU{dead}"

@@ -1,0 +1,39 @@
+"""``equipoise diff``: what moves between two placements."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003 - Typer reads the annotations when it runs
+from typing import Annotated
+
+import typer
+
+from equipoise.cli.sizes import parse_size
+
+
+def diff(
+    old: Annotated[Path, typer.Argument(metavar="OLD", help="The placement that is live.", show_default=False)],
+    new: Annotated[Path, typer.Argument(metavar="NEW", help="The placement to replace it.", show_default=False)],
+    expert_bytes: Annotated[
+        int | None,
+        typer.Option(
+            parser=parse_size,
+            metavar="SIZE",
+            help="Weights of an expert of one layer, such as 44MB; without, only experts are counted.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object, with the figures of every layer and link.")
+    ] = False,
+) -> None:
+    """Show what moves between two placements: how many experts, over which links, in how many batches."""
+    from equipoise.cli.console import print_json
+    from equipoise.cli.diff_figures import figures, print_figures
+    from equipoise.formats.placement_json import read_placement
+    from equipoise.migration import Migration
+
+    found = figures(Migration(read_placement(old), read_placement(new)), old, new, expert_bytes)
+    if as_json:
+        print_json(found)
+    else:
+        print_figures(found)
