@@ -6,22 +6,30 @@ Every layer is planned by itself, in four steps, each a file of :mod:`equipoise.
 2. **replicate**: replica counts, each further replica to the expert whose replicas are the heaviest;
 3. **pack**: replicas to GPUs, heaviest first, each to the least loaded GPU that can take it;
 4. **refine**: swap replicas of the peak GPU and transfer replicas from cold experts to hot ones, while the peak falls.
+
+From a placement that is live, step 4 alone leads to a better one with few moves; and from a placement whose groups are
+each on one node it leads, where they may be served elsewhere too, to one that is balanced across the nodes.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from math import comb
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, replace
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 
+from equipoise.afresh import plan_afresh
+from equipoise.balance import balance
+from equipoise.bounds import lower_bounds
 from equipoise.cluster import nearest_divisors
+from equipoise.effort import SETTINGS, Effort
 from equipoise.errors import InputError, check_count
 from equipoise.loads import Loads
+from equipoise.locality import Locality, homes, off_node_load
 from equipoise.migration import count_moves
 from equipoise.placement import Placement
-from equipoise.threads import share_out, worthwhile_workers
+from equipoise.replanning import Replanned, Task, replan, resident
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,64 +38,51 @@ if TYPE_CHECKING:
 
     from equipoise.cluster import Cluster
 
-Effort = Literal["fast", "default", "thorough"]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How far an effort goes: limits of counted work, never of time, so that every run ends with the same plan.
-
-    Attributes
-    ----------
-    tolerance : float
-        A peak this close to its bound, as a share of it, is not lowered further.
-    worth : float
-        Nor is one this close by more than swaps, which cost little.
-    tries : int
-        Transfers of replicas that are tried before a layer is given up.
-    kicks : int
-        Transfers that are then made although they do not help, to search on from there.
-    counts : int
-        All replica counts are tried where there are at most so many.
-    """
-
-    tolerance: float
-    worth: float
-    tries: int
-    kicks: int
-    counts: int
-
-
-SETTINGS = {
-    "fast": Settings(tolerance=1e-3, worth=np.inf, tries=0, kicks=0, counts=0),
-    "default": Settings(tolerance=2e-4, worth=7e-4, tries=10, kicks=0, counts=512),
-    "thorough": Settings(tolerance=2e-5, worth=1e-4, tries=64, kicks=4, counts=8192),
-}
-
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """A placement, what it reaches, and how close to the best possible that is.
+    """A placement, what it reaches and costs, and how close to the best possible that is.
 
     Attributes
     ----------
     placement : Placement
         Where every expert is to live.
     before : Placement
-        What moves are counted from: the engines' default layout.
+        What moves are counted from: the current placement, or the engines' default layout where none was given.
     peak : ndarray, float64 ``[layers]``
         Largest GPU load under the loads planned for, in their unit.
     mean : ndarray, float64 ``[layers]``
         Mean GPU load.
-    bound : ndarray, float64 ``[layers]``
-        Proven lower limit on the peak of any placement that the settings allow.
+    locality : "strict", "soft" or "none"
+        Whether groups were kept on their nodes; "none" where there are no groups.
+    off_node : ndarray, float64 ``[layers]``
+        Share of the load that is served off its group's home node.
+    bounds : dict of ndarray, float64 ``[layers]``
+        For each locality, a proven lower limit on the peak of any placement; for "soft", of one that serves no more
+        load off its home node than this one does. Only "none" where there are no groups.
+    required : ndarray, int64 ``[layers]``
+        Moves without which there is no valid placement: into slots that were empty, or of experts that lived nowhere.
+    lost : ndarray, int64 ``[n, 2]``
+        Layer and expert of those that no live GPU holds: their weights must come from disk.
+    declined : float or None
+        The mean PAR that was within reach, where ``min_gain`` made the planner leave everything as it was.
     """
 
     placement: Placement
     before: Placement
     peak: NDArray[np.float64]
     mean: NDArray[np.float64]
-    bound: NDArray[np.float64]
+    locality: Locality
+    off_node: NDArray[np.float64]
+    bounds: dict[Locality, NDArray[np.float64]]
+    required: NDArray[np.int64]
+    lost: NDArray[np.int64]
+    declined: float | None
+
+    @property
+    def bound(self) -> NDArray[np.float64]:
+        """Proven lower limit on the peak of any placement that the settings allow, ``[layers]``."""
+        return self.bounds[self.locality]
 
     @property
     def par(self) -> NDArray[np.float64]:
@@ -110,6 +105,11 @@ def plan(
     cluster: Cluster,
     *,
     groups: int = 1,
+    locality: Locality | None = None,
+    off_node: float | None = None,
+    current: Placement | None = None,
+    max_moves: float | None = None,
+    min_gain: float = 0.0,
     effort: Effort = "default",
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -125,7 +125,20 @@ def plan(
     cluster : Cluster
         The GPUs and their slots.
     groups : int
-        Expert groups (blocks of consecutive experts) that must each stay on one node; 1 for models without them.
+        Expert groups (blocks of consecutive experts), equally many at home on each node; 1 for models without them.
+    locality : "strict", "soft" or "none", optional
+        Whether every replica stays on its group's home node (strict, what is done if not given), may live on another
+        where that lowers the peak (soft), or whether groups do not matter (none).
+    off_node : float, optional
+        Share of the load of all layers that may be served off its home node, 0 to 1; makes the locality soft.
+    current : Placement, optional
+        The placement that is live, to start from: experts stay where they are, in their slots, unless a move pays. Its
+        cluster may be another; GPUs are known by their numbers, and -1 is an empty slot.
+    max_moves : int or float, optional
+        Moves to make from ``current`` at most: a number for all layers together, or, as a float from 0 to 1, a share
+        of all live slots. More are made only where they are required. Spent on the layers where they gain most.
+    min_gain : float
+        Share by which the mean PAR must fall; otherwise nothing moves but what is required.
     effort : "fast", "default" or "thorough"
         Stop at swaps, try some transfers of replicas too, or try many more.
     workers : int, optional
@@ -141,7 +154,7 @@ def plan(
     Raises
     ------
     InputError
-        If the loads are not valid, the slots too few, or a division impossible.
+        If the loads are not valid, the slots too few, a division impossible, or settings contradict each other.
 
     Examples
     --------
@@ -151,35 +164,115 @@ def plan(
     [[2, 2, 1, 1]]
     >>> result.peak.tolist(), result.bound.tolist()
     ([60.0], [60.0])
+    >>> later = plan([[20, 20, 60, 20]], result.placement.cluster, current=result.placement, max_moves=1)
+    >>> later.peak.tolist(), later.moves.tolist()
+    ([60.0], [1])
     """
-    # Numba takes longer to import than all the rest; whoever only reads a placement should not wait for it.
-    from equipoise.solver.layer import Limits, empty_workspace, plan_layers
-
     counts = (loads if isinstance(loads, Loads) else Loads(loads)).sum().counts[0]
     layers, experts = counts.shape
-    _refuse_impossible(experts, cluster, groups, effort, workers)
-    homes = cluster.nodes if groups > 1 else 1
-    sizes = experts, groups, homes, cluster.gpus // homes, cluster.slots_per_gpu
+    locality, most_off_node = _locality(locality, off_node, groups)
+    most_moves = _most_moves(max_moves, min_gain, current, layers * cluster.live_slots)
+    _refuse_impossible(experts, cluster, groups, locality, effort, workers)
     settings = SETTINGS[effort]
-    all_counts = _ways_to_share(cluster.slots // homes, experts // homes) <= settings.counts
-    limits = Limits(settings.tolerance, settings.worth, all_counts)
-    phy2log = np.empty((layers, cluster.slots), np.int64)
-    peak, bound = np.empty(layers), np.empty(layers)
+    bound_to_nodes = 1 if locality == "none" else groups
+    replanned = current is not None or locality == "soft" or bool(cluster.dead)
+    if current is None:
+        whole = replace(cluster, dead=())
+        show = None if replanned else progress
+        start = Placement(plan_afresh(counts, whole, bound_to_nodes, settings, workers, show), whole, experts)
+        before = Placement.default(whole, experts, layers)
+    else:
+        _refuse_another_model(current, layers, experts)
+        start = before = current
+    there = resident(start, cluster)
+    done = Replanned(start, required=np.zeros(layers, np.int64), declined=None)
+    if replanned:
+        task = Task(counts, cluster, there, bound_to_nodes, current is not None, most_moves, most_off_node, min_gain)
+        done = replan(task, settings, workers, progress)
+    done.placement.validate()
+    peak = balance(done.placement, counts).peak[0]
+    off = np.zeros(layers)
+    if groups > 1 and locality != "strict":
+        off = off_node_load(done.placement, counts, homes(there if locality == "soft" else done.placement, groups))
+    return Plan(
+        placement=done.placement,
+        before=before,
+        peak=peak,
+        mean=counts.sum(axis=1) / len(cluster.live),
+        locality=locality,
+        off_node=np.divide(off, counts.sum(axis=1), out=np.zeros(layers), where=off > 0),
+        bounds=_bounds(counts, cluster, groups, locality, peak, off, settings.tolerance),
+        required=done.required,
+        lost=np.argwhere(~there.held.any(axis=1)),
+        declined=done.declined,
+    )
 
-    def begin() -> Callable[[slice], None]:
-        work = empty_workspace(*sizes, settings.tries, settings.kicks)
-        return lambda part: plan_layers(counts[part], work, limits, phy2log[part], peak[part], bound[part])
 
-    workers = workers or worthwhile_workers(layers * cluster.slots * (1 + settings.tries))
-    share_out(layers, min(workers, layers), begin, progress)
+def _bounds(
+    counts: NDArray[np.float64],
+    cluster: Cluster,
+    groups: int,
+    locality: Locality,
+    peak: NDArray[np.float64],
+    off: NDArray[np.float64],
+    tolerance: float,
+) -> dict[Locality, NDArray[np.float64]]:
+    """Return a lower limit on the peak for every locality that the model can have."""
+    none = np.minimum(lower_bounds(counts, cluster, 1, peak, tolerance), peak)
+    if groups == 1:
+        return {"none": none}
+    if locality == "strict":
+        strict = np.minimum(lower_bounds(counts, cluster, groups, peak, tolerance), peak)
+    else:
+        strict = lower_bounds(counts, cluster, groups, np.zeros_like(peak), tolerance)
+    soft = np.maximum(none, strict - off / cluster.gpus_per_node)
+    return {"strict": strict, "soft": soft, "none": none}
 
-    placement = Placement(phy2log, cluster, experts)
-    placement.validate()
-    before = Placement.default(cluster, experts, layers)
-    return Plan(placement, before, peak, counts.sum(axis=1) / cluster.gpus, bound)
+
+def _locality(locality: Locality | None, off_node: float | None, groups: int) -> tuple[Locality, float]:
+    """Return the locality, and the share of the load that it lets be served off its home node."""
+    if locality not in (None, *get_args(Locality)):
+        raise InputError(f"locality is {locality!r}; expected {', '.join(map(repr, get_args(Locality)))}")
+    if off_node is not None and (groups == 1 or locality in ("strict", "none")):
+        why = "groups is 1" if groups == 1 else f"locality is {locality!r}"
+        raise InputError(f"off_node is {off_node} but {why}; expected groups and locality 'soft', or no off_node")
+    if off_node is not None and not 0 <= off_node <= 1:
+        raise InputError(f"off_node is {off_node}; expected a share of the load, from 0 to 1")
+    if groups == 1 or locality == "none":
+        return "none", 1.0
+    if locality == "soft" or off_node is not None:
+        return "soft", 1.0 if off_node is None else float(off_node)
+    return "strict", 0.0
 
 
-def _refuse_impossible(experts: int, cluster: Cluster, groups: int, effort: str, workers: int | None) -> None:
+def _most_moves(max_moves: float | None, min_gain: float, current: Placement | None, slots: int) -> float:
+    """Return the most moves to make in all layers; inf for any number."""
+    if current is None and (max_moves is not None or min_gain):
+        raise InputError("max_moves and min_gain limit the moves from a current placement; expected current with them")
+    if not 0 <= min_gain < 1:
+        raise InputError(f"min_gain is {min_gain}; expected a share of the mean PAR, from 0 to below 1")
+    if max_moves is None:
+        return np.inf
+    if isinstance(max_moves, Integral) and not isinstance(max_moves, bool) and max_moves >= 0:
+        return int(max_moves)
+    if isinstance(max_moves, Real) and not isinstance(max_moves, Integral) and 0 <= max_moves <= 1:
+        return float(max_moves) * slots
+    raise InputError(
+        f"max_moves is {max_moves!r}; expected a whole number of moves, or a share of all slots as a float, 0.0 to 1.0"
+    )
+
+
+def _refuse_another_model(current: Placement, layers: int, experts: int) -> None:
+    if (current.layers, current.experts) != (layers, experts):
+        raise InputError(
+            f"the loads have {layers} layers of {experts} experts, the current placement {current.layers} "
+            f"of {current.experts}; expected the same"
+        )
+
+
+def _refuse_impossible(
+    experts: int, cluster: Cluster, groups: int, locality: Locality, effort: str, workers: int | None
+) -> None:
     """Raise for settings that no placement can meet."""
     if effort not in list(SETTINGS):
         raise InputError(f"effort is {effort!r}; expected {', '.join(map(repr, SETTINGS))}")
@@ -195,14 +288,24 @@ def _refuse_impossible(experts: int, cluster: Cluster, groups: int, effort: str,
             f"{groups} groups do not divide over {cluster.nodes} nodes; "
             f"use {nearest_divisors(groups, cluster.nodes)} nodes, or groups=1 to let experts live on any node"
         )
-    if cluster.slots < experts:
-        least = -(-experts // cluster.gpus)
+    if cluster.live_slots < experts:
+        gpus = len(cluster.live)
+        which = "live GPUs" if cluster.dead else "GPUs"
         raise InputError(
-            f"{cluster.slots} slots ({cluster.gpus} GPUs with {cluster.slots_per_gpu} each) do not hold {experts} "
-            f"experts; use at least {least} slots per GPU"
+            f"{cluster.live_slots} slots ({gpus} {which} with {cluster.slots_per_gpu} each) do not hold {experts} "
+            f"experts; use at least {-(-experts // gpus)} slots per GPU"
         )
+    if locality == "strict":
+        _refuse_too_dead(experts // cluster.nodes, cluster)
 
 
-def _ways_to_share(slots: int, experts: int) -> int:
-    """Return in how many ways the slots can be shared out, at least one to each expert."""
-    return comb(slots - 1, experts - 1)
+def _refuse_too_dead(experts: int, cluster: Cluster) -> None:
+    """Raise where a node's live GPUs do not hold the experts at home on it."""
+    live = np.bincount(np.array(cluster.live) // cluster.gpus_per_node, minlength=cluster.nodes)
+    slots = live * cluster.slots_per_gpu
+    if slots.min() < experts:
+        node = int(slots.argmin())
+        raise InputError(
+            f"node {node} has {slots[node]} slots ({live[node]} live GPUs with {cluster.slots_per_gpu} each) for the "
+            f"{experts} experts of its groups; use locality='soft' to let other nodes hold them too"
+        )

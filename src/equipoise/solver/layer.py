@@ -61,21 +61,16 @@ def empty_workspace(
 
 
 @entry
-def plan_layers(
-    loads: Floats, work: Workspace, limits: Limits, phy2log: Integers, peaks: Floats, bounds: Floats
-) -> None:
+def plan_layers(loads: Floats, work: Workspace, limits: Limits, phy2log: Integers) -> None:
     """Plan every layer by itself.
 
-    loads: float64 [layers, experts]. phy2log: int64 [layers, slots], written. peaks, bounds: float64 [layers], written:
-    the largest GPU load of the placement, and a load below which no placement's can be.
+    loads: float64 [layers, experts]. phy2log: int64 [layers, slots], written.
     """
-    gpus_per_node, most_copies = work.pool.gpu_load.size, work.pool.holders.shape[1]
     nodes = work.grouping.filled.size
     slots_per_node = phy2log.shape[1] // nodes
     for layer in range(loads.shape[0]):
         load = loads[layer]
-        _weigh_groups(load, work.grouping)
-        bound = group(work.grouping) / gpus_per_node  # step 1
+        bound = _group(load, work)  # step 1
         enough, highest = bound * (1 + limits.tolerance), 0.0
         for node in range(nodes):
             _gather(load, work, node)
@@ -91,20 +86,34 @@ def plan_layers(
                 try_all_counts(work.pool, work.queues, work.best, target)
             highest = max(highest, peak(work.pool))
             _write(work, phy2log[layer, node * slots_per_node : (node + 1) * slots_per_node])
-        peaks[layer], bounds[layer] = highest, min(bound, highest)
-        if highest > enough:
-            bounds[layer] = raise_bound(load, nodes * gpus_per_node, most_copies, work.smallest, bound, highest)
+
+
+@entry
+def bound_layers(loads: Floats, work: Workspace, tolerance: float, peaks: Floats, bounds: Floats) -> None:
+    """Prove for every layer by itself how low its peak can be.
+
+    loads: float64 [layers, experts]. peaks: float64 [layers], what can be reached. bounds: float64 [layers], written;
+    raised beyond what the groups prove where the peak is not within the tolerance, a share of it.
+    """
+    gpus = work.grouping.filled.size * work.pool.gpu_load.size
+    for layer in range(loads.shape[0]):
+        bound, reached = _group(loads[layer], work), peaks[layer]
+        if reached > bound * (1 + tolerance):
+            bound = raise_bound(loads[layer], gpus, work.pool.holders.shape[1], work.smallest, bound, reached)
+        bounds[layer] = bound
 
 
 @kernel
-def _weigh_groups(load: Floats, grouping: Grouping) -> None:
-    """Add up the loads of each group's experts."""
+def _group(load: Floats, work: Workspace) -> float:
+    """Assign groups to nodes; return a load below which the largest GPU load cannot be."""
+    grouping = work.grouping
     group_size = load.size // grouping.node.size
     for i in range(grouping.node.size):
         total = 0.0
         for expert in range(i * group_size, (i + 1) * group_size):
             total += load[expert]
         grouping.pool.load[i] = total
+    return group(grouping) / work.pool.gpu_load.size
 
 
 @kernel

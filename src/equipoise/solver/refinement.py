@@ -75,23 +75,29 @@ def _descend(pool: Pool, search: Search, target: float, worth: float) -> None:
     """Lower the peak by swaps, then by transfers that swaps settle.
 
     A transfer gives one slot of the donor expert to the receiver expert: the receiver's replicas shrink, the donor's
-    grow, and no GPU but their holders notices. Each round ranks the transfers that relieve the peak GPU, tries the best
-    of them, lets swaps settle each, and keeps the first after which the peak is lower.
+    grow, and no GPU but their holders notices.
     """
     settle(pool, target)
-    improved = True
-    while improved and peak(pool) > worth:
-        improved = False
-        enough = peak(pool) * (1 - LEAST_FALL)
-        found = _rank_transfers(pool, search.tries)
-        copy_pool(pool, search.before_try)
-        for i in range(found):
-            _make(pool, search.tries, i)
-            settle(pool, target)
-            if peak(pool) < enough:
-                improved = True
-                break
-            copy_pool(search.before_try, pool)
+    while peak(pool) > worth and improve(pool, search, target):
+        pass
+
+
+@kernel
+def improve(pool: Pool, search: Search, target: float) -> bool:
+    """Make the first of the best transfers after which, once swaps have settled it, the peak is lower.
+
+    Returns whether there is one.
+    """
+    enough = peak(pool) * (1 - LEAST_FALL)
+    found = _rank_transfers(pool, search.tries)
+    copy_pool(pool, search.before_try)
+    for i in range(found):
+        _make(pool, search.tries, i)
+        settle(pool, target)
+        if peak(pool) < enough:
+            return True
+        copy_pool(search.before_try, pool)
+    return False
 
 
 @kernel

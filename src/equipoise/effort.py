@@ -1,0 +1,42 @@
+"""Efforts: how far a plan is searched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+Effort = Literal["fast", "default", "thorough"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How far an effort goes: limits of counted work, never of time, so that every run ends with the same plan.
+
+    Attributes
+    ----------
+    tolerance : float
+        A peak this close to its bound, as a share of it, is not lowered further.
+    worth : float
+        Nor is one this close by more than swaps, which cost little.
+    tries : int
+        Transfers of replicas that are tried before a layer is given up.
+    kicks : int
+        Transfers that are then made although they do not help, to search on from there.
+    counts : int
+        All replica counts are tried where there are at most so many.
+    """
+
+    tolerance: float
+    worth: float
+    tries: int
+    kicks: int
+    counts: int
+
+
+SETTINGS = {
+    "fast": Settings(tolerance=1e-3, worth=np.inf, tries=0, kicks=0, counts=0),
+    "default": Settings(tolerance=2e-4, worth=7e-4, tries=10, kicks=0, counts=512),
+    "thorough": Settings(tolerance=2e-5, worth=1e-4, tries=64, kicks=4, counts=8192),
+}

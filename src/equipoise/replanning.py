@@ -1,0 +1,248 @@
+"""Step 4 from a placement that is live: swaps and transfers at a price, within one budget for all layers.
+
+The search goes as far as it can in every layer and notes its course: what each change reached, and what it cost. Where
+that is more than the budget allows, the layers are searched again, each up to the change at which it should stop.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from equipoise.afresh import plan_afresh
+from equipoise.balance import balance
+from equipoise.bounds import lower_bounds
+from equipoise.locality import ANYWHERE, attainable_peaks, homes
+from equipoise.placement import Placement
+from equipoise.relabelling import relabel
+from equipoise.spending import Expense, stops_within
+from equipoise.threads import share_out, worthwhile_workers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from equipoise.cluster import Cluster
+    from equipoise.effort import Settings
+
+# A layer's slots are gone through about so often: for worthwhile_workers.
+SEARCHES_PER_SLOT = 20
+# Of all that was tried, 1.1 was the most.
+MOST_CHANGES_PER_SLOT = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What is replanned, and what changes may cost.
+
+    Attributes
+    ----------
+    counts : ndarray, float64 ``[layers, experts]``
+        Expert loads.
+    cluster : Cluster
+        Where the experts shall live.
+    resident : Placement
+        What lives there now, on the same GPUs, in as many slots as there were.
+    groups : int
+        Expert groups that are each at home on a node; 1 where any expert is anywhere.
+    counts_moves : bool
+        Whether an expert that a GPU did not hold costs anything.
+    most_moves : float
+        How many there may be in all layers; inf for any number.
+    off_node : float
+        Share of the load of all layers that may be served off its home node.
+    min_gain : float
+        Share by which the mean PAR must fall for anything to move that need not.
+    """
+
+    counts: NDArray[np.float64]
+    cluster: Cluster
+    resident: Placement
+    groups: int
+    counts_moves: bool
+    most_moves: float
+    off_node: float
+    min_gain: float
+
+    @property
+    def gpus(self) -> list[int]:
+        """The live GPUs, the only ones that the search knows."""
+        return list(self.cluster.live)
+
+    @property
+    def homes(self) -> int:
+        """Nodes that experts are at home on; 1 where any expert is anywhere."""
+        return self.cluster.nodes if self.groups > 1 else 1
+
+    @property
+    def planned(self) -> int:
+        """Slots of a GPU that hold different experts; any others repeat them."""
+        return min(self.cluster.slots_per_gpu, self.resident.experts // self.homes)
+
+    @cached_property
+    def home(self) -> NDArray[np.int64]:
+        """The node on which serving each expert costs nothing, int64 ``[layers, experts]``; -1 for any."""
+        return homes(self.resident, self.groups)
+
+    @cached_property
+    def node(self) -> NDArray[np.int64]:
+        """The node of each live GPU, int64 ``[live GPUs]``."""
+        return np.array(self.gpus) // self.cluster.gpus_per_node
+
+    @cached_property
+    def live(self) -> NDArray[np.int64]:
+        """The expert in each slot that may stay there, int64 ``[layers, live GPUs, slots]``; -1 in the others."""
+        slots = self.resident.phy2log.reshape(self.resident.layers, self.cluster.gpus, -1)[:, self.gpus]
+        earlier = np.tri(slots.shape[2], k=-1, dtype=np.bool_)
+        gone = ((slots[..., :, None] == slots[..., None, :]) & earlier).any(axis=3)
+        if self.off_node == 0:
+            home = np.take_along_axis(self.home, slots.reshape(len(slots), -1), axis=1).reshape(slots.shape)
+            gone |= (home != ANYWHERE) & (home != self.node[:, None])
+        return np.where(gone, -1, slots)
+
+    @cached_property
+    def held(self) -> NDArray[np.bool_]:
+        """Whether each live GPU holds each expert's weights, bool ``[layers, live GPUs, experts]``."""
+        return self.resident.held[:, self.gpus]
+
+    def part(self, layers: NDArray[np.bool_]) -> Task:
+        """Return the same task for some of the layers only."""
+        some = Placement(self.resident.phy2log[layers], self.resident.cluster, self.resident.experts)
+        return replace(self, counts=self.counts[layers], resident=some)
+
+
+class Replanned(NamedTuple):
+    """The placement found, and what had to be or was not done."""
+
+    placement: Placement
+    required: NDArray[np.int64]  # [layers], moves without which no placement is valid
+    declined: float | None  # the mean PAR that was not worth its moves; None where nothing was declined
+
+
+class Found(NamedTuple):
+    """What a search found, and the course it took: what was reached and spent after each change, from none on."""
+
+    slots: NDArray[np.int64]  # [layers, live GPUs, slots per GPU], the expert in each at the end
+    changes: NDArray[np.int64]  # [layers], how many were made
+    peak: NDArray[np.float64]  # [layers, most changes + 1], inf after the last change
+    moves: NDArray[np.int64]  # [layers, most changes + 1], experts that GPUs need and did not hold
+    off_node: NDArray[np.float64]  # [layers, most changes + 1], load served off its home node
+
+
+def resident(placement: Placement, cluster: Cluster) -> Placement:
+    """Return what of a placement lives on a cluster: GPUs keep their numbers; those dead or new hold nothing."""
+    before = placement.phy2log.reshape(placement.layers, placement.cluster.gpus, -1)
+    gpus = [gpu for gpu in cluster.live if gpu < placement.cluster.gpus]
+    slots = np.full((placement.layers, cluster.gpus, before.shape[2]), -1)
+    slots[:, gpus] = before[:, gpus]
+    as_wide = replace(cluster, slots_per_gpu=before.shape[2])
+    return Placement(slots.reshape(placement.layers, -1), as_wide, placement.experts)
+
+
+def replan(
+    task: Task, settings: Settings, workers: int | None, progress: Callable[[int, int], None] | None
+) -> Replanned:
+    """Search all layers, and stop each where the budgets, spent where they gain most, are used up."""
+    gpus = np.bincount(task.node, minlength=task.cluster.nodes)
+    aim = attainable_peaks(task.counts, task.home, gpus, task.off_node)
+    most = np.full(len(aim), MOST_CHANGES_PER_SLOT * task.cluster.live_slots)
+    found = _search(task, settings, aim, most, workers, progress)
+    stuck, afresh = _afresh_instead(task, settings, found, workers)
+    stops, declined = _stops(task, found)
+    earlier = stops < found.changes
+    if earlier.any():
+        found.slots[earlier] = _search(task.part(earlier), settings, aim[earlier], stops[earlier], workers, None).slots
+    instead = stops[stuck] > found.changes[stuck]
+    found.slots[stuck[instead]] = afresh[instead]
+    return Replanned(_placement(task, found.slots), found.moves[:, 0], declined)
+
+
+def _search(
+    task: Task,
+    settings: Settings,
+    aim: NDArray[np.float64],
+    most_changes: NDArray[np.int64],
+    workers: int | None,
+    progress: Callable[[int, int], None] | None,
+) -> Found:
+    """Go from the resident placement as far as changes pay, or are allowed."""
+    from equipoise.solver.relief import Course
+    from equipoise.solver.replanning import Ends, Start, empty_desk, replan_layers
+
+    layers, gpus, _ = task.live.shape
+    slots = np.empty((layers, gpus, task.cluster.slots_per_gpu), np.int64)
+    changes = np.empty(layers, np.int64)
+    points = layers, most_changes.max() + 2
+    course = Course(np.full(points, np.inf), np.zeros(points, np.int64), np.zeros(points))
+    ends = Ends(aim * (1 + settings.tolerance), aim * (1 + settings.worth), most_changes)
+    prices = float(task.counts_moves), 0.0 if task.homes == 1 else np.inf if task.off_node == 0 else 1.0
+
+    def begin() -> Callable[[slice], None]:
+        desk = empty_desk(task.resident.experts, gpus, task.planned, settings.tries)
+
+        def work(part: slice) -> None:
+            start = Start(task.live[part], task.held[part], task.home[part], task.node, *prices)
+            limits = Ends(ends.aim[part], ends.worth[part], ends.changes[part])
+            notes = Course(course.peak[part], course.moves[part], course.off_node[part])
+            replan_layers(task.counts[part], start, limits, desk, notes, changes[part], slots[part])
+
+        return work
+
+    workers = workers or worthwhile_workers(layers * task.cluster.live_slots * SEARCHES_PER_SLOT)
+    share_out(layers, min(workers, layers), begin, progress)
+    return Found(slots, changes, *course)
+
+
+def _afresh_instead(
+    task: Task, settings: Settings, found: Found, workers: int | None
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Plan the layers afresh whose search ended too high, and enter what that costs as one more change of theirs.
+
+    Returns the layers and their placements ``[layers, gpus, slots per GPU]``, relabelled so that few experts move.
+    There are none where GPUs or slots are not what they were, or groups may be served off their node.
+    """
+    every = np.arange(len(found.changes))
+    end = found.peak[every, found.changes]
+    bound = lower_bounds(task.counts, task.cluster, task.groups, end, settings.tolerance)
+    too_high = end > bound * (1 + settings.worth)
+    comparable = task.live.shape[1:] == (task.cluster.gpus, task.cluster.slots_per_gpu)
+    soft = task.homes > 1 and task.off_node > 0
+    stuck = np.flatnonzero(too_high & (comparable and task.counts_moves and not soft))
+    if not stuck.size:
+        return stuck, found.slots[stuck]
+    phy2log = plan_afresh(task.counts[stuck], task.cluster, task.groups, settings, workers)
+    slots = relabel(phy2log.reshape(found.slots[stuck].shape), task.live[stuck], task.resident.experts, task.homes)
+    placement = Placement(slots.reshape(phy2log.shape), task.cluster, task.resident.experts)
+    at = stuck, found.changes[stuck] + 1
+    found.peak[at] = balance(placement, task.counts[stuck]).peak[0]
+    found.moves[at] = np.count_nonzero(placement.held & ~task.held[stuck], axis=(1, 2))
+    return stuck, slots
+
+
+def _stops(task: Task, found: Found) -> tuple[NDArray[np.int64], float | None]:
+    """Return after how many changes each layer stops; and the mean PAR reached there, if that is not worth it."""
+    every = np.arange(len(found.changes))
+    mean = task.counts.sum(axis=1, keepdims=True) / len(task.gpus)
+    idle = np.where(np.isinf(found.peak), np.inf, 1.0)
+    par = np.divide(found.peak, mean, out=idle, where=mean > 0)
+    expenses = []
+    if task.most_moves < np.inf:
+        expenses.append(Expense(found.moves.astype(np.float64), task.most_moves))
+    if task.homes > 1 and task.off_node > 0:
+        expenses.append(Expense(found.off_node, task.off_node * float(task.counts.sum())))
+    stops = stops_within(par, expenses)
+    offered, least = float(par[every, stops].mean()), float(par[:, 0].mean()) * (1 - task.min_gain)
+    if offered <= least or not stops.any():
+        return stops, None
+    return np.zeros_like(stops), offered
+
+
+def _placement(task: Task, slots: NDArray[np.int64]) -> Placement:
+    """Return the placement with these experts on the live GPUs, and nothing on the dead ones."""
+    everywhere = np.full((len(slots), task.cluster.gpus, slots.shape[2]), -1)
+    everywhere[:, task.gpus] = slots
+    return Placement(everywhere.reshape(len(slots), -1), task.cluster, task.resident.experts)

@@ -1,0 +1,283 @@
+"""Step 4 where changes have a price: relieve the peak GPU, each time by the change that is worth most for its price.
+
+What is bought is *relief*: the load that GPUs have above the aim, a peak to come near to, added up over the GPUs. It
+sees what the peak alone does not: that a transfer lightens all holders of an expert, and that a GPU brought below
+the aim needs no second change.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from equipoise.solver.compiling import kernel
+from equipoise.solver.pool import Pool, peak, swap_parcels, transfer
+from equipoise.solver.swapping import LEAST_FALL
+
+if TYPE_CHECKING:
+    from equipoise.solver.arrays import Flags, Floats, Integers
+
+# What costs nothing, or brings a replica back to where it was, is still a change: it counts as a quarter of a move.
+LEAST_PRICE = 0.25
+
+
+class Terms(NamedTuple):
+    """What a change costs; a price of 1 is that of loading one expert's weights."""
+
+    held: Flags  # [gpus, experts], whether the GPU holds the expert's weights already
+    home: Integers  # [experts], the node on which serving the expert costs nothing; -1 for any
+    node: Integers  # [gpus], the node that each GPU is on
+    move: float  # the price of an expert that a GPU did not hold
+    off_node: float  # the price of a load served off its home node, per unit of load; inf forbids it
+
+
+class Course(NamedTuple):
+    """The course of the search: what was reached and spent after each change, from none at all on."""
+
+    peak: Floats  # [changes + 1]
+    moves: Integers  # [changes + 1], experts that GPUs need and did not hold
+    off_node: Floats  # [changes + 1], load served off its home node
+
+
+class Room(NamedTuple):
+    """Room for what is known of replicas while one change is chosen."""
+
+    give: Floats  # [slots per GPU], price of moving the peak GPU's replica to the GPU at hand; inf where it cannot
+    take: Floats  # [slots per GPU], price of moving the replica of the GPU at hand to the peak GPU
+    smaller: Floats  # [experts], load of a replica if there were one more; inf where there cannot be
+    relief: Floats  # [experts], relief of the GPUs that hold the expert, if there were one more replica
+    away: Integers  # [experts], replicas off the expert's home node
+
+
+def empty_room(experts: int, slots_per_gpu: int) -> Room:
+    """Return room for the replicas of this many experts."""
+    give, take = np.zeros(slots_per_gpu), np.zeros(slots_per_gpu)
+    return Room(give, take, np.zeros(experts), np.zeros(experts), np.zeros(experts, np.int64))
+
+
+@kernel
+def relieve(pool: Pool, terms: Terms, room: Room, aim: float, most_changes: int, course: Course) -> int:
+    """Swap and transfer replicas of the peak GPU until the peak is at most ``aim``, or no change gives relief.
+
+    The peak never rises. Notes the course and returns how many changes were made, at most ``most_changes``.
+    """
+    note(pool, terms, course, 0)
+    for made in range(most_changes):
+        if peak(pool) <= aim:
+            return made
+        worth, light, give, take = _best_swap(pool, terms, room, aim)
+        more, receiver, donor, gpu = _best_transfer(pool, terms, room, aim, worth)
+        if more > worth:
+            transfer(pool, receiver, donor, gpu)
+        elif worth > 0:
+            swap_parcels(pool, pool.singles, pool.ranking[0], give, light, take)
+        else:
+            return made
+        note(pool, terms, course, made + 1)
+    return most_changes
+
+
+@kernel
+def note(pool: Pool, terms: Terms, course: Course, changes: int) -> None:
+    """Write down what has been reached and spent after so many changes."""
+    moves, off_node = 0, 0.0
+    for gpu in range(pool.slots.shape[0]):
+        for place in range(pool.slots.shape[1]):
+            expert = pool.slots[gpu, place]
+            if not terms.held[gpu, expert]:
+                moves += 1
+            if _is_off(terms.home[expert], terms.node[gpu]):
+                off_node += pool.pieces[gpu, place]
+    course.peak[changes], course.moves[changes], course.off_node[changes] = peak(pool), moves, off_node
+
+
+@kernel
+def _is_off(home: int, node: int) -> bool:
+    return home not in (-1, node)
+
+
+@kernel
+def _best_swap(pool: Pool, terms: Terms, room: Room, aim: float) -> tuple[float, int, int, int]:
+    """Find the swap of the peak GPU that gives most relief for its price.
+
+    Returns that ratio, 0 where no swap gives any, the other GPU and the two slots.
+    """
+    heavy = pool.ranking[0]
+    worth = LEAST_FALL * peak(pool)
+    best = 0.0, -1, -1, -1
+    for at in range(pool.ranking.size - 1, 0, -1):
+        light = pool.ranking[at]
+        least = _price_parcels(pool, terms, heavy, light, room.give)
+        least += _price_parcels(pool, terms, light, heavy, room.take)
+        # The two loads can at best be made equal.
+        most = _above(peak(pool), aim) + _above(pool.gpu_load[light], aim)
+        most -= 2 * _above((peak(pool) + pool.gpu_load[light]) / 2, aim)
+        if most <= worth * max(least, LEAST_PRICE):
+            continue
+        found, give, take = _best_exchange(pool, room, heavy, light, aim, worth)
+        if found > worth:
+            worth = found
+            best = found, light, give, take
+    return best
+
+
+@kernel
+def _price_parcels(pool: Pool, terms: Terms, gpu: int, other: int, price: Floats) -> float:
+    """Write what moving each of the GPU's replicas to another GPU costs, and return the least."""
+    node, other_node = terms.node[gpu], terms.node[other]
+    least = np.inf
+    for place in range(price.size):
+        expert = pool.slots[gpu, place]
+        price[place] = terms.move * (int(terms.held[gpu, expert]) - int(terms.held[other, expert]))
+        off = int(_is_off(terms.home[expert], other_node)) - int(_is_off(terms.home[expert], node))
+        if off != 0:
+            price[place] += off * _price_off_node(terms, pool.pieces[gpu, place])
+        for i in range(pool.copies[expert]):
+            if pool.holders[expert, i] == other:
+                price[place] = np.inf
+        least = min(least, price[place])
+    return least
+
+
+@kernel
+def _best_exchange(pool: Pool, room: Room, heavy: int, light: int, aim: float, worth: float) -> tuple[float, int, int]:
+    """Find the two replicas whose exchange gives more than ``worth``, and most, relief for its price."""
+    heavy_load, light_load = pool.gpu_load[heavy], pool.gpu_load[light]
+    above = _above(heavy_load, aim) + _above(light_load, aim)
+    best_give, best_take = -1, -1
+    for give in range(room.give.size):
+        if room.give[give] == np.inf:
+            continue
+        for take in range(room.take.size):
+            moved = pool.pieces[heavy, give] - pool.pieces[light, take]
+            if moved >= heavy_load - light_load:
+                break
+            if moved <= 0:
+                continue
+            relief = above - _above(heavy_load - moved, aim) - _above(light_load + moved, aim)
+            price = max(room.give[give] + room.take[take], LEAST_PRICE)
+            if relief > worth * price:
+                worth, best_give, best_take = relief / price, give, take
+    return worth, best_give, best_take
+
+
+@kernel
+def _best_transfer(pool: Pool, terms: Terms, room: Room, aim: float, worth: float) -> tuple[float, int, int, int]:
+    """Find the transfer that relieves the peak GPU and gives more than ``worth``, and most, relief for its price.
+
+    Returns that ratio, the expert that gets a slot, the one that gives it, and where the slot is.
+    """
+    _weigh_receivers(pool, terms, room, aim)
+    best = max(worth, LEAST_FALL * peak(pool)), -1, -1, -1
+    for donor in range(pool.load.size):
+        if pool.copies[donor] > 1:
+            for i in range(pool.copies[donor]):
+                gpu = pool.holders[donor, i]
+                found, receiver = _best_receiver(pool, terms, room, aim, best[0], donor, gpu)
+                if receiver >= 0:
+                    best = found, receiver, donor, gpu
+    return best if best[1] >= 0 else (0.0, -1, -1, -1)
+
+
+@kernel
+def _weigh_receivers(pool: Pool, terms: Terms, room: Room, aim: float) -> None:
+    """Write for every expert what one more replica changes, whichever GPU gets it."""
+    for expert in range(pool.load.size):
+        copies, away, relief = pool.copies[expert], 0, 0.0
+        smaller = pool.load[expert] / (copies + 1) if copies < pool.holders.shape[1] else np.inf
+        for i in range(copies):
+            gpu = pool.holders[expert, i]
+            load = pool.gpu_load[gpu]
+            relief += _above(load, aim) - _above(load - pool.share[expert] + smaller, aim)
+            away += int(_is_off(terms.home[expert], terms.node[gpu]))
+        room.smaller[expert], room.relief[expert], room.away[expert] = smaller, relief, away
+
+
+@kernel
+def _best_receiver(
+    pool: Pool, terms: Terms, room: Room, aim: float, worth: float, donor: int, gpu: int
+) -> tuple[float, int]:
+    """Find the expert that makes the best use of one slot of the donor's; -1 where none is worth enough.
+
+    Either the slot is on the peak GPU and a lighter receiver takes the donor's place, or the receiver is on the peak
+    GPU and its replicas shrink.
+    """
+    heavy, best = pool.ranking[0], -1
+    rest = pool.gpu_load[gpu] - pool.share[donor]
+    before = _above(pool.gpu_load[gpu], aim)
+    given_up = _price_of_dropping(pool, terms, donor, gpu, room.away[donor])
+    for at in range(pool.load.size if gpu == heavy else pool.slots.shape[1]):
+        receiver = at if gpu == heavy else pool.slots[heavy, at]
+        slot_load = rest + room.smaller[receiver]
+        relief = room.relief[receiver] + before - _above(slot_load, aim)
+        if slot_load >= peak(pool) or relief <= worth * LEAST_PRICE:
+            continue
+        price = max(given_up + _price_of_adding(pool, terms, receiver, gpu, room.away[receiver]), LEAST_PRICE)
+        if relief > worth * price:
+            relief -= _burden(pool, aim, receiver, donor, gpu)
+            if relief > worth * price:
+                worth, best = relief / price, receiver
+    return worth, best
+
+
+@kernel
+def _burden(pool: Pool, aim: float, receiver: int, donor: int, gpu: int) -> float:
+    """Return how much load above the aim the donor's other holders take on; inf where one would reach the peak.
+
+    inf too where the GPU of the slot holds the receiver already.
+    """
+    fall = pool.share[receiver] - pool.load[receiver] / (pool.copies[receiver] + 1)
+    rise = pool.load[donor] / (pool.copies[donor] - 1) - pool.share[donor]
+    burden = 0.0
+    for i in range(pool.copies[receiver]):
+        if pool.holders[receiver, i] == gpu:
+            return np.inf
+    for i in range(pool.copies[donor]):
+        other = pool.holders[donor, i]
+        if other == gpu:
+            continue
+        load = pool.gpu_load[other]
+        for j in range(pool.copies[receiver]):
+            if pool.holders[receiver, j] == other:
+                load -= fall
+        if load + rise >= peak(pool):
+            return np.inf
+        burden += _above(load + rise, aim) - _above(load, aim)
+    return burden
+
+
+@kernel
+def _price_of_dropping(pool: Pool, terms: Terms, donor: int, gpu: int, away: int) -> float:
+    """Return what it costs to give up a replica: less than nothing where a move or a service off its node ends.
+
+    away: how many of the donor's replicas are off its home node.
+    """
+    price = terms.move * (int(terms.held[gpu, donor]) - 1)
+    if away > 0:
+        left = away - int(_is_off(terms.home[donor], terms.node[gpu]))
+        copies = pool.copies[donor]
+        price += _price_off_node(terms, pool.load[donor] * (left / (copies - 1) - away / copies))
+    return price
+
+
+@kernel
+def _price_of_adding(pool: Pool, terms: Terms, receiver: int, gpu: int, away: int) -> float:
+    """Return what one more replica on this GPU costs; away: how many are off the receiver's home node already."""
+    price = terms.move * (1 - int(terms.held[gpu, receiver]))
+    more = away + int(_is_off(terms.home[receiver], terms.node[gpu]))
+    if more > 0:
+        copies = pool.copies[receiver]
+        price += _price_off_node(terms, pool.load[receiver] * (more / (copies + 1) - away / copies))
+    return price
+
+
+@kernel
+def _price_off_node(terms: Terms, load: float) -> float:
+    """Return the price of serving more load off its home node; where that is forbidden, of no load too."""
+    return np.inf if terms.off_node == np.inf else terms.off_node * load
+
+
+@kernel
+def _above(load: float, aim: float) -> float:
+    return max(load - aim, 0.0)

@@ -1,0 +1,110 @@
+"""Step 4 from a live placement: fill what is free, then relieve and refine, layer by layer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from equipoise.solver.compiling import entry, kernel
+from equipoise.solver.filling import fill
+from equipoise.solver.pool import Pool, Queues, empty_pool, empty_queues, peak
+from equipoise.solver.refinement import Search, empty_search, improve
+from equipoise.solver.relief import Course, Room, Terms, empty_room, note, relieve
+
+if TYPE_CHECKING:
+    from equipoise.solver.arrays import Flags, Floats, Integers
+
+
+class Start(NamedTuple):
+    """What lives where, and what changes of it cost; a price of 1 is that of loading one expert's weights."""
+
+    live: Integers  # [layers, gpus, live slots], the expert in each, none twice on a GPU; -1: none
+    held: Flags  # [layers, gpus, experts], whether the GPU holds the expert's weights already
+    home: Integers  # [layers, experts], the node on which serving the expert costs nothing; -1 for any
+    node: Integers  # [gpus], the node that each GPU is on
+    move_price: float  # of an expert that a GPU did not hold
+    off_node_price: float  # of as much load as a slot has on average, served off its home node; inf forbids it
+
+
+class Ends(NamedTuple):
+    """Where the search ends."""
+
+    aim: Floats  # [layers], the peak to come near to
+    worth: Floats  # [layers], the peak below which nothing but single changes is tried
+    changes: Integers  # [layers], how many changes may be made
+
+
+class Desk(NamedTuple):
+    """All that replanning one layer after another needs; one per thread."""
+
+    pool: Pool
+    queues: Queues
+    room: Room
+    search: Search
+
+
+def empty_desk(experts: int, gpus: int, slots_per_gpu: int, tries: int) -> Desk:
+    """Return room for layers of this size."""
+    return Desk(
+        empty_pool(experts, gpus, slots_per_gpu),
+        empty_queues(experts, gpus),
+        empty_room(experts, slots_per_gpu),
+        empty_search(experts, gpus, slots_per_gpu, tries, 0),
+    )
+
+
+@entry
+def replan_layers(
+    loads: Floats, start: Start, ends: Ends, desk: Desk, courses: Course, changes: Integers, slots: Integers
+) -> None:
+    """Replan every layer by itself.
+
+    loads: float64 [layers, experts]. courses: arrays [layers, most changes + 1], written. changes: int64 [layers],
+    written: how many were made. slots: int64 [layers, gpus, slots per GPU], written: the expert in each slot; one that
+    stays on its GPU stays in its slot.
+    """
+    pool = desk.pool
+    for layer in range(loads.shape[0]):
+        total = 0.0
+        for expert in range(loads.shape[1]):
+            pool.load[expert] = loads[layer, expert]
+            total += loads[layer, expert]
+        fill(pool, desk.queues, start.live[layer], start.home[layer], start.node)
+        per_load = start.off_node_price * pool.slots.size / total if total > 0 else 0.0
+        terms = Terms(start.held[layer], start.home[layer], start.node, start.move_price, per_load)
+        course = Course(courses.peak[layer], courses.moves[layer], courses.off_node[layer])
+        aim, worth, most = ends.aim[layer], ends.worth[layer], ends.changes[layer]
+        made = relieve(pool, terms, desk.room, aim, most, course)
+        # Swaps settle where they like: on other nodes too.
+        while per_load == 0 and made < most and peak(pool) > worth and improve(pool, desk.search, aim):
+            made += 1
+            note(pool, terms, course, made)
+        changes[layer] = made
+        _write(pool, start.live[layer], slots[layer])
+
+
+@kernel
+def _write(pool: Pool, live: Integers, slots: Integers) -> None:
+    """Write the pool's experts into slots, [gpus, slots per GPU]: one that lived on its GPU where it was.
+
+    Slots that are left over repeat their GPU's experts.
+    """
+    gpus, planned = pool.slots.shape
+    for gpu in range(gpus):
+        for place in range(slots.shape[1]):
+            stays = place < live.shape[1] and _place_of(pool.slots[gpu], live[gpu, place]) >= 0
+            slots[gpu, place] = live[gpu, place] if stays else -1
+        for place in range(planned):
+            if _place_of(slots[gpu], pool.slots[gpu, place]) < 0:
+                slots[gpu, _place_of(slots[gpu], -1)] = pool.slots[gpu, place]
+        for place in range(slots.shape[1]):
+            if slots[gpu, place] < 0:
+                slots[gpu, place] = pool.slots[gpu, place % planned]
+
+
+@kernel
+def _place_of(slots: Integers, expert: int) -> int:
+    """Return the first slot that holds the expert; -1 where none does."""
+    for place in range(slots.size):
+        if slots[place] == expert:
+            return place
+    return -1
