@@ -102,12 +102,12 @@ class Task:
         if self.off_node == 0:
             home = np.take_along_axis(self.home, slots.reshape(len(slots), -1), axis=1).reshape(slots.shape)
             gone |= (home != ANYWHERE) & (home != self.node[:, None])
-        return np.where(gone, -1, slots)
+        return np.ascontiguousarray(np.where(gone, -1, slots))
 
     @cached_property
     def held(self) -> NDArray[np.bool_]:
         """Whether each live GPU holds each expert's weights, bool ``[layers, live GPUs, experts]``."""
-        return self.resident.held[:, self.gpus]
+        return np.ascontiguousarray(self.resident.held[:, self.gpus])
 
     def part(self, layers: NDArray[np.bool_]) -> Task:
         """Return the same task for some of the layers only."""

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path  # noqa: TC003 - Typer reads the annotations when it runs
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
-if TYPE_CHECKING:
-    from equipoise.cluster import Cluster
-    from equipoise.loads import Loads
-
-SAMPLE_GPUS, SAMPLE_NODES, SAMPLE_REDUNDANT = 32, 4, 32
+from equipoise.cli.shares import parse_moves, parse_share
 
 
 def plan(
@@ -23,13 +19,41 @@ def plan(
             show_default=False,
         ),
     ] = None,
-    gpus: Annotated[int | None, typer.Option(min=1, help="GPUs in all; needed with LOADS.")] = None,
+    gpus: Annotated[int | None, typer.Option(min=1, help="GPUs in all; needed with LOADS but no --current.")] = None,
     nodes: Annotated[int | None, typer.Option(min=1, help="Nodes they are in; otherwise 1.")] = None,
     redundant: Annotated[
         int | None, typer.Option(min=0, help="Slots of a layer beyond one for each expert; otherwise 0.")
     ] = None,
     slots: Annotated[int | None, typer.Option(min=1, help="Slots of a layer in all, instead of --redundant.")] = None,
-    groups: Annotated[int, typer.Option(min=1, help="Expert groups, each kept together on a node.")] = 1,
+    dead: Annotated[
+        list[int] | None, typer.Option(min=0, metavar="GPU", help="A GPU that failed; may be repeated.")
+    ] = None,
+    groups: Annotated[int, typer.Option(min=1, help="Expert groups, each at home on a node.")] = 1,
+    locality: Annotated[
+        Literal["strict", "soft", "none"] | None,
+        typer.Option(
+            help="Whether experts stay on their group's node, may be served on others too, or do not mind.",
+            show_default="strict",
+        ),
+    ] = None,
+    off_node: Annotated[
+        float | None,
+        typer.Option(
+            parser=parse_share, metavar="SHARE", help="Load served off its node at most, such as 5%; makes it soft."
+        ),
+    ] = None,
+    current: Annotated[
+        Path | None, typer.Option(help="The placement that is live, to change as little as pays.")
+    ] = None,
+    max_moves: Annotated[
+        float | None,
+        typer.Option(
+            parser=parse_moves, metavar="MOVES", help="Moves from --current at most: a number, or 10% of the slots."
+        ),
+    ] = None,
+    min_gain: Annotated[
+        float, typer.Option(parser=parse_share, metavar="SHARE", help="Move nothing for less than this fall of PAR.")
+    ] = "0%",  # type: ignore[assignment]  # Typer parses the default too
     effort: Annotated[
         Literal["fast", "default", "thorough"], typer.Option(help="How far to search for better placements.")
     ] = "default",
@@ -42,50 +66,52 @@ def plan(
     """Plan where the experts live, for recorded loads or for a synthetic sample in DeepSeek-V3's shape."""
     if slots is not None and redundant is not None:
         raise typer.BadParameter("say --slots or --redundant, not both", param_hint="--slots")
-    if recording is not None and gpus is None:
+    if recording is not None and gpus is None and current is None:
         raise typer.BadParameter("say how many GPUs the recorded loads are planned for", param_hint="--gpus")
     if recording is not None and output is not None and recording.resolve() == output.resolve():
         raise typer.BadParameter("the placement would replace the recorded loads", param_hint="--output")
 
+    from equipoise.cli.cluster_options import SAMPLE, ClusterOptions
     from equipoise.cli.console import print_json
-    from equipoise.cli.plan_figures import figures, print_figures
+    from equipoise.cli.plan_figures import Run, figures, print_figures
     from equipoise.cli.progress import progress_bar
     from equipoise.cli.stopwatch import stopwatch
     from equipoise.cluster import Cluster
     from equipoise.formats.whole_file import check_writable
+    from equipoise.loads import Loads
+    from equipoise.placement import Placement
     from equipoise.planner import plan as plan_placement
+    from equipoise.sample import sample_loads
 
     if output is not None:
         check_writable(output)
-    loads, cluster = _loads_and_cluster(recording, gpus, nodes, redundant, slots)
+    loads = Loads.read(recording) if recording else sample_loads()
+    live = Placement.load(current) if current else None
+    like = live.cluster if live else None if recording else SAMPLE
+    cluster = ClusterOptions(gpus, nodes, redundant, slots, dead).cluster(loads.experts, like)
     with progress_bar("getting ready"), stopwatch() as start:
-        plan_placement([1], Cluster(gpus=1))  # compiles the loops, or reads them from disk
+        # Compiles the loops, or reads them from disk.
+        tiny = plan_placement([1], Cluster(gpus=1)).placement
+        if live or cluster.dead or locality == "soft" or off_node is not None:
+            plan_placement([1], Cluster(gpus=1), current=tiny)
     with progress_bar("planning") as progress, stopwatch() as time:
-        result = plan_placement(loads, cluster, groups=groups, effort=effort, workers=workers, progress=progress)
+        result = plan_placement(
+            loads,
+            cluster,
+            groups=groups,
+            locality=locality,
+            off_node=off_node,
+            current=live,
+            max_moves=max_moves,
+            min_gain=min_gain,
+            effort=effort,
+            workers=workers,
+            progress=progress,
+        )
     if output is not None:
         result.placement.save(output)
-    found = figures(result, loads, recording, groups, effort, start, time, output)
+    found = figures(result, loads, Run(recording, current, groups, effort, start, time, output))
     if as_json:
         print_json(found)
     else:
         print_figures(found)
-
-
-def _loads_and_cluster(
-    recording: Path | None, gpus: int | None, nodes: int | None, redundant: int | None, slots: int | None
-) -> tuple[Loads, Cluster]:
-    """Return what is planned; the sample has a cluster of its own where the options leave it open."""
-    from equipoise.cluster import Cluster
-    from equipoise.loads import Loads
-    from equipoise.sample import sample_loads
-
-    if recording is None:
-        loads = sample_loads()
-        gpus, nodes, usual = gpus or SAMPLE_GPUS, nodes or SAMPLE_NODES, SAMPLE_REDUNDANT
-    else:
-        loads = Loads.read(recording)
-        gpus, nodes, usual = gpus or 1, nodes or 1, 0
-    if slots is not None:
-        return loads, Cluster.for_slots(slots, experts=loads.experts, gpus=gpus, nodes=nodes)
-    redundant = usual if redundant is None else redundant
-    return loads, Cluster.for_experts(loads.experts, gpus=gpus, nodes=nodes, redundant=redundant)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from equipoise.balance import balance
 from equipoise.cli.console import counted, print_line, print_pairs, print_table
 from equipoise.cli.loads_figures import shape_in_words
+from equipoise.cli.placement_figures import cluster_in_words
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,45 +22,66 @@ if TYPE_CHECKING:
     from equipoise.planner import Plan
 
 
-def figures(
-    plan: Plan,
-    loads: Loads,
-    recording: Path | None,
-    groups: int,
-    effort: str,
-    start: Time,
-    time: Time,
-    output: Path | None,
-) -> dict[str, Any]:
-    """Return what was planned and what came of it; PAR and its bound are in units of the mean GPU load."""
+LOST_PRINTED = 4
+
+
+@dataclass(frozen=True)
+class Run:
+    """The files, settings and times of a run that the plan itself does not know."""
+
+    recording: Path | None
+    current: Path | None
+    groups: int
+    effort: str
+    start: Time
+    time: Time
+    output: Path | None
+
+
+def figures(plan: Plan, loads: Loads, run: Run) -> dict[str, Any]:
+    """Return what was planned and what came of it; PAR and its bounds are in units of the mean GPU load."""
     placement, cluster = plan.placement, plan.placement.cluster
+    bounds = {
+        locality: np.divide(bound, plan.mean, out=np.ones_like(bound), where=plan.mean > 0)
+        for locality, bound in plan.bounds.items()
+    }
     layers = {
         "par_before": balance(plan.before, loads.sum()).par[0],
         "par": plan.par,
-        "bound": np.divide(plan.bound, plan.mean, out=np.ones_like(plan.bound), where=plan.mean > 0),
+        "bound": bounds[plan.locality],
         "gap": plan.gap,
     }
     return {
-        "loads": str(recording) if recording else "synthetic sample",
-        "synthetic": recording is None,
+        "loads": str(run.recording) if run.recording else "synthetic sample",
+        "synthetic": run.recording is None,
         "windows": loads.windows,
         "layers": loads.layers,
         "experts": loads.experts,
         "cluster": asdict(cluster),
         "slots": cluster.slots,
-        "redundant": cluster.slots - loads.experts,
-        "groups": groups,
-        "effort": effort,
+        "redundant": cluster.live_slots - loads.experts,
+        "groups": run.groups,
+        "locality": plan.locality,
+        "current": str(run.current) if run.current else None,
+        "effort": run.effort,
         **{name: _mean_and_worst(values) for name, values in layers.items()},
+        "bounds": {locality: float(bound.mean()) for locality, bound in bounds.items()},
+        "off_node_share": float(np.average(plan.off_node, weights=plan.mean)) if plan.mean.any() else 0.0,
         "experts_with_copies": float((placement.logcnt > 1).sum(axis=1).mean()),
         "duplicates": int(placement.duplicates.sum()),
         "moves": int(plan.moves.sum()),
-        "moved_share": float(plan.moves.sum() / placement.phy2log.size),
-        "milliseconds": time.milliseconds,
-        "start_milliseconds": start.milliseconds,
-        "compiling_milliseconds": start.compiling,
-        "output": str(output) if output else None,
-        "by_layer": {name: values.tolist() for name, values in (layers | {"moves": plan.moves}).items()},
+        "moved_share": float(plan.moves.sum() / (placement.layers * cluster.live_slots)),
+        "required": int(plan.required.sum()),
+        "lost": [{"layer": layer, "expert": expert} for layer, expert in plan.lost.tolist()],
+        "declined_par": plan.declined,
+        "milliseconds": run.time.milliseconds,
+        "start_milliseconds": run.start.milliseconds,
+        "compiling_milliseconds": run.start.compiling,
+        "output": str(run.output) if run.output else None,
+        "by_layer": {
+            name: values.tolist()
+            for name, values in (layers | {"moves": plan.moves, "off_node_share": plan.off_node}).items()
+        },
     }
 
 
@@ -71,6 +93,11 @@ def print_figures(figures: dict[str, Any]) -> None:
     print_line()
     print_pairs(_what_it_takes(figures))
     print_line()
+    if figures["declined_par"]:
+        now = figures["par"]["mean"]
+        print_line(f"Not worth it: PAR {now:.4f} to {figures['declined_par']:.4f}. Nothing moves that need not.")
+    if figures["lost"]:
+        print_line(f"No live GPU holds {_lost_in_words(figures['lost'])}: their weights must come from disk.")
     print_line("PAR is peak / mean GPU load; at 1, which is perfect, no GPU waits for another.")
     print_line("No placement that these settings allow gets below the bound.")
     if figures["output"]:
@@ -83,21 +110,32 @@ def _mean_and_worst(values: NDArray[np.float64]) -> dict[str, float | int]:
 
 
 def _what_was_planned(figures: dict[str, Any]) -> list[tuple[str, str]]:
-    cluster = figures["cluster"]
-    gpus, nodes = counted(cluster["gpus"], "GPU"), counted(cluster["nodes"], "node")
-    return [
+    rows = [
         ("loads", figures["loads"] + (", in DeepSeek-V3's shape" if figures["synthetic"] else "")),
         ("", shape_in_words(figures)),
-        ("cluster", f"{gpus} on {nodes}, {counted(cluster['slots_per_gpu'], 'slot')} on each GPU"),
+        ("cluster", cluster_in_words(figures["cluster"])),
         ("", f"{figures['slots']} slots for a layer, {figures['redundant']} of them redundant"),
-        ("groups", counted(figures["groups"], "expert group")),
+        ("groups", _groups_in_words(figures)),
         ("effort", figures["effort"]),
     ]
+    return [*rows, ("current", figures["current"])] if figures["current"] else rows
+
+
+def _groups_in_words(figures: dict[str, Any]) -> str:
+    if figures["groups"] == 1:
+        return "1 expert group"
+    kept = {
+        "strict": "each kept on its node",
+        "soft": "at home on a node each, served on others too",
+        "none": "not kept together",
+    }
+    return f"{figures['groups']} expert groups, {kept[figures['locality']]}"
 
 
 def _balance_rows(figures: dict[str, Any]) -> list[tuple[str, str, str, str]]:
+    before = "with the current placement" if figures["current"] else "in the default layout"
     formats = {
-        "par_before": ("PAR before, in the default layout", ".4f"),
+        "par_before": (f"PAR before, {before}", ".4f"),
         "par": ("PAR after", ".4f"),
         "bound": ("bound on PAR", ".4f"),
         "gap": ("gap to the bound", ".2%"),
@@ -111,9 +149,23 @@ def _balance_rows(figures: dict[str, Any]) -> list[tuple[str, str, str, str]]:
 
 def _what_it_takes(figures: dict[str, Any]) -> list[tuple[str, str]]:
     why = "of compiling, once" if figures["compiling_milliseconds"] else "of getting ready"
-    return [
+    required = f"; {figures['required']} of them cannot be saved" if figures["required"] else ""
+    rows = [
         ("experts with copies", f"{figures['experts_with_copies']:.1f} in a layer"),
         ("duplicates", f"{figures['duplicates']}"),
-        ("moves", f"{figures['moves']}, {figures['moved_share']:.1%} of the slots"),
+        ("moves", f"{figures['moves']}, {figures['moved_share']:.1%} of the slots{required}"),
         ("time", f"{figures['milliseconds']:.1f} ms, after {figures['start_milliseconds'] / 1e3:.1f} s {why}"),
     ]
+    if figures["groups"] > 1:
+        bounds = ", ".join(f"{locality} {bound:.4f}" for locality, bound in figures["bounds"].items())
+        rows += [
+            ("served off its node", f"{figures['off_node_share']:.1%} of the load"),
+            ("bound by locality", bounds),
+        ]
+    return rows
+
+
+def _lost_in_words(lost: list[dict[str, int]]) -> str:
+    """Return ``"expert 3 of layer 0 and 5 others"``."""
+    named = ", ".join(f"expert {one['expert']} of layer {one['layer']}" for one in lost[:LOST_PRINTED])
+    return named if len(lost) <= LOST_PRINTED else f"{named} and {counted(len(lost) - LOST_PRINTED, 'other')}"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from equipoise.solver.compiling import kernel
-from equipoise.solver.pool import Pool, peak, swap_parcels, transfer
+from equipoise.solver.pool import Pool, holds, peak, swap_parcels, transfer
 from equipoise.solver.swapping import LEAST_FALL
 
 if TYPE_CHECKING:
@@ -201,50 +201,40 @@ def _best_receiver(
     """Find the expert that makes the best use of one slot of the donor's; -1 where none is worth enough.
 
     Either the slot is on the peak GPU and a lighter receiver takes the donor's place, or the receiver is on the peak
-    GPU and its replicas shrink.
+    GPU and its replicas shrink. The donor's other replicas grow. Where one of them shares a GPU, other than these two,
+    with a replica of the receiver, what they do to each other is not taken off: relief is rather too low than too high.
     """
     heavy, best = pool.ranking[0], -1
-    rest = pool.gpu_load[gpu] - pool.share[donor]
-    before = _above(pool.gpu_load[gpu], aim)
-    given_up = _price_of_dropping(pool, terms, donor, gpu, room.away[donor])
-    for at in range(pool.load.size if gpu == heavy else pool.slots.shape[1]):
-        receiver = at if gpu == heavy else pool.slots[heavy, at]
-        slot_load = rest + room.smaller[receiver]
-        relief = room.relief[receiver] + before - _above(slot_load, aim)
-        if slot_load >= peak(pool) or relief <= worth * LEAST_PRICE:
-            continue
-        price = max(given_up + _price_of_adding(pool, terms, receiver, gpu, room.away[receiver]), LEAST_PRICE)
-        if relief > worth * price:
-            relief -= _burden(pool, aim, receiver, donor, gpu)
-            if relief > worth * price:
-                worth, best = relief / price, receiver
-    return worth, best
-
-
-@kernel
-def _burden(pool: Pool, aim: float, receiver: int, donor: int, gpu: int) -> float:
-    """Return how much load above the aim the donor's other holders take on; inf where one would reach the peak.
-
-    inf too where the GPU of the slot holds the receiver already.
-    """
-    fall = pool.share[receiver] - pool.load[receiver] / (pool.copies[receiver] + 1)
     rise = pool.load[donor] / (pool.copies[donor] - 1) - pool.share[donor]
-    burden = 0.0
-    for i in range(pool.copies[receiver]):
-        if pool.holders[receiver, i] == gpu:
-            return np.inf
+    heavy_rise, gain = 0.0, _above(pool.gpu_load[gpu], aim)
     for i in range(pool.copies[donor]):
         other = pool.holders[donor, i]
         if other == gpu:
             continue
+        if other == heavy:
+            heavy_rise = rise
+            continue
         load = pool.gpu_load[other]
-        for j in range(pool.copies[receiver]):
-            if pool.holders[receiver, j] == other:
-                load -= fall
         if load + rise >= peak(pool):
-            return np.inf
-        burden += _above(load + rise, aim) - _above(load, aim)
-    return burden
+            return worth, -1
+        gain -= _above(load + rise, aim) - _above(load, aim)
+    rest = pool.gpu_load[gpu] - pool.share[donor]
+    given_up = _price_of_dropping(pool, terms, donor, gpu, room.away[donor])
+    for at in range(pool.load.size if gpu == heavy else pool.slots.shape[1]):
+        receiver = at if gpu == heavy else pool.slots[heavy, at]
+        slot_load = rest + room.smaller[receiver]
+        relief = gain + room.relief[receiver] - _above(slot_load, aim)
+        if slot_load >= peak(pool) or relief <= worth * LEAST_PRICE:
+            continue
+        if heavy_rise > 0:
+            heavy_load = peak(pool) - pool.share[receiver] + room.smaller[receiver]
+            relief -= _above(heavy_load + heavy_rise, aim) - _above(heavy_load, aim)
+            if heavy_load + heavy_rise >= peak(pool):
+                continue
+        price = max(given_up + _price_of_adding(pool, terms, receiver, gpu, room.away[receiver]), LEAST_PRICE)
+        if relief > worth * price and not holds(pool, gpu, receiver):
+            worth, best = relief / price, receiver
+    return worth, best
 
 
 @kernel
