@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-
 Effort = Literal["fast", "default", "thorough"]
 
 
@@ -35,8 +33,11 @@ class Settings:
     counts: int
 
 
+# No peak is so far above its bound. Infinity would not do: of an idle layer's bound, 0, it is no number.
+NEVER = 1e9
+
 SETTINGS = {
-    "fast": Settings(tolerance=1e-3, worth=np.inf, tries=0, kicks=0, counts=0),
+    "fast": Settings(tolerance=1e-3, worth=NEVER, tries=0, kicks=0, counts=0),
     "default": Settings(tolerance=2e-4, worth=7e-4, tries=10, kicks=0, counts=512),
     "thorough": Settings(tolerance=2e-5, worth=1e-4, tries=64, kicks=4, counts=8192),
 }

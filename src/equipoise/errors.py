@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from numbers import Integral
+from numbers import Integral, Real
 
 
 class InputError(ValueError):
@@ -14,3 +14,10 @@ def check_count(name: str, value: object) -> int:
     if not isinstance(value, Integral) or isinstance(value, bool) or int(value) < 1:
         raise InputError(f"{name} is {value!r}; expected a whole number of at least 1")
     return int(value)
+
+
+def check_share(name: str, value: object) -> float:
+    """Return the value as a float, or raise :class:`InputError` if it is no number from 0 to 1."""
+    if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= float(value) <= 1:
+        raise InputError(f"{name} is {value!r}; expected a share, from 0 to 1")
+    return float(value)

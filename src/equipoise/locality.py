@@ -66,9 +66,10 @@ def attainable_peaks(
     mean: NDArray[np.float64] = counts.sum(axis=1) / gpus.sum()
     if off_node >= 1 or (home == ANYWHERE).all():
         return mean
-    layer = np.repeat(np.arange(len(counts)), counts.shape[1])
     node_load = np.zeros((len(counts), len(gpus)))
-    np.add.at(node_load, (layer, home.ravel()), counts.ravel())
+    np.add.at(node_load, (np.arange(len(counts))[:, None], home), counts)
+    node_load = node_load[:, gpus > 0]  # what is at home where no GPU lives is served elsewhere anyway
+    gpus = gpus[gpus > 0]
 
     def leaves(par: float) -> float:
         return float(np.maximum(node_load - par * np.outer(mean, gpus), 0).sum())
@@ -77,5 +78,4 @@ def attainable_peaks(
     for _ in range(HALVINGS):
         middle = (low + high) / 2
         low, high = (low, middle) if leaves(middle) <= off_node * counts.sum() else (middle, high)
-    heaviest = np.max(node_load / np.maximum(gpus, 1), axis=1)
-    return np.asarray(np.maximum(mean, np.minimum(high * mean, heaviest)))
+    return np.asarray(np.maximum(mean, np.minimum(high * mean, np.max(node_load / gpus, axis=1))))

@@ -24,7 +24,7 @@ from equipoise.balance import balance
 from equipoise.bounds import lower_bounds
 from equipoise.cluster import nearest_divisors
 from equipoise.effort import SETTINGS, Effort
-from equipoise.errors import InputError, check_count
+from equipoise.errors import InputError, check_count, check_share
 from equipoise.loads import Loads
 from equipoise.locality import Locality, homes, off_node_load
 from equipoise.migration import count_moves
@@ -63,7 +63,7 @@ class Plan:
     required : ndarray, int64 ``[layers]``
         Moves without which there is no valid placement: into slots that were empty, or of experts that lived nowhere.
     lost : ndarray, int64 ``[n, 2]``
-        Layer and expert of those that no live GPU holds: their weights must come from disk.
+        Layer and expert of those that no GPU holds but dead ones: their weights must come from disk.
     declined : float or None
         The mean PAR that was within reach, where ``min_gain`` made the planner leave everything as it was.
     """
@@ -171,7 +171,10 @@ def plan(
     counts = (loads if isinstance(loads, Loads) else Loads(loads)).sum().counts[0]
     layers, experts = counts.shape
     locality, most_off_node = _locality(locality, off_node, groups)
+    min_gain = check_share("min_gain", min_gain)
     most_moves = _most_moves(max_moves, min_gain, current, layers * cluster.live_slots)
+    if current is not None:
+        _refuse_another_model(current, layers, experts)
     _refuse_impossible(experts, cluster, groups, locality, effort, workers)
     settings = SETTINGS[effort]
     bound_to_nodes = 1 if locality == "none" else groups
@@ -182,7 +185,6 @@ def plan(
         start = Placement(plan_afresh(counts, whole, bound_to_nodes, settings, workers, show), whole, experts)
         before = Placement.default(whole, experts, layers)
     else:
-        _refuse_another_model(current, layers, experts)
         start = before = current
     there = resident(start, cluster)
     done = Replanned(start, required=np.zeros(layers, np.int64), declined=None)
@@ -202,10 +204,16 @@ def plan(
         locality=locality,
         off_node=np.divide(off, counts.sum(axis=1), out=np.zeros(layers), where=off > 0),
         bounds=_bounds(counts, cluster, groups, locality, peak, off, settings.tolerance),
-        required=done.required,
-        lost=np.argwhere(~there.held.any(axis=1)),
+        required=done.required if current else np.zeros(layers, np.int64),
+        lost=_lost(current, cluster) if current else np.empty((0, 2), np.int64),
         declined=done.declined,
     )
+
+
+def _lost(current: Placement, cluster: Cluster) -> NDArray[np.int64]:
+    """Return layer and expert of those that only dead GPUs hold, or none; GPUs that leave can still send theirs."""
+    dead = [gpu for gpu in cluster.dead if gpu < current.cluster.gpus]
+    return np.argwhere(~np.delete(current.held, dead, axis=1).any(axis=1))
 
 
 def _bounds(
@@ -236,21 +244,17 @@ def _locality(locality: Locality | None, off_node: float | None, groups: int) ->
     if off_node is not None and (groups == 1 or locality in ("strict", "none")):
         why = "groups is 1" if groups == 1 else f"locality is {locality!r}"
         raise InputError(f"off_node is {off_node} but {why}; expected groups and locality 'soft', or no off_node")
-    if off_node is not None and not 0 <= off_node <= 1:
-        raise InputError(f"off_node is {off_node}; expected a share of the load, from 0 to 1")
     if groups == 1 or locality == "none":
         return "none", 1.0
-    if locality == "soft" or off_node is not None:
-        return "soft", 1.0 if off_node is None else float(off_node)
-    return "strict", 0.0
+    if off_node is not None:
+        return "soft", check_share("off_node", off_node)
+    return ("soft", 1.0) if locality == "soft" else ("strict", 0.0)
 
 
 def _most_moves(max_moves: float | None, min_gain: float, current: Placement | None, slots: int) -> float:
     """Return the most moves to make in all layers; inf for any number."""
     if current is None and (max_moves is not None or min_gain):
         raise InputError("max_moves and min_gain limit the moves from a current placement; expected current with them")
-    if not 0 <= min_gain < 1:
-        raise InputError(f"min_gain is {min_gain}; expected a share of the mean PAR, from 0 to below 1")
     if max_moves is None:
         return np.inf
     if isinstance(max_moves, Integral) and not isinstance(max_moves, bool) and max_moves >= 0:

@@ -80,8 +80,10 @@ class Task:
 
     @property
     def planned(self) -> int:
-        """Slots of a GPU that hold different experts; any others repeat them."""
-        return min(self.cluster.slots_per_gpu, self.resident.experts // self.homes)
+        """Slots of a GPU that hold different experts: as many as its node's groups have, and as many as must or do."""
+        experts, gpus = self.resident.experts, len(self.gpus)
+        most_live = int((self.live >= 0).sum(axis=2).max())
+        return min(self.cluster.slots_per_gpu, max(experts // self.homes, -(-experts // gpus), most_live))
 
     @cached_property
     def home(self) -> NDArray[np.int64]:
@@ -150,12 +152,14 @@ def replan(
     gpus = np.bincount(task.node, minlength=task.cluster.nodes)
     aim = attainable_peaks(task.counts, task.home, gpus, task.off_node)
     most = np.full(len(aim), MOST_CHANGES_PER_SLOT * task.cluster.live_slots)
-    found = _search(task, settings, aim, most, workers, progress)
+    planned = task.planned
+    found = _search(task, planned, settings, aim, most, workers, progress)
     stuck, afresh = _afresh_instead(task, settings, found, workers)
     stops, declined = _stops(task, found)
     earlier = stops < found.changes
     if earlier.any():
-        found.slots[earlier] = _search(task.part(earlier), settings, aim[earlier], stops[earlier], workers, None).slots
+        part = task.part(earlier)
+        found.slots[earlier] = _search(part, planned, settings, aim[earlier], stops[earlier], workers, None).slots
     instead = stops[stuck] > found.changes[stuck]
     found.slots[stuck[instead]] = afresh[instead]
     return Replanned(_placement(task, found.slots), found.moves[:, 0], declined)
@@ -163,6 +167,7 @@ def replan(
 
 def _search(
     task: Task,
+    planned: int,
     settings: Settings,
     aim: NDArray[np.float64],
     most_changes: NDArray[np.int64],
@@ -182,7 +187,7 @@ def _search(
     prices = float(task.counts_moves), 0.0 if task.homes == 1 else np.inf if task.off_node == 0 else 1.0
 
     def begin() -> Callable[[slice], None]:
-        desk = empty_desk(task.resident.experts, gpus, task.planned, settings.tries)
+        desk = empty_desk(task.resident.experts, gpus, planned, settings.tries)
 
         def work(part: slice) -> None:
             start = Start(task.live[part], task.held[part], task.home[part], task.node, *prices)
@@ -209,7 +214,8 @@ def _afresh_instead(
     end = found.peak[every, found.changes]
     bound = lower_bounds(task.counts, task.cluster, task.groups, end, settings.tolerance)
     too_high = end > bound * (1 + settings.worth)
-    comparable = task.live.shape[1:] == (task.cluster.gpus, task.cluster.slots_per_gpu)
+    shape = task.cluster.gpus, task.cluster.slots_per_gpu
+    comparable = task.live.shape[1:] == shape == (len(task.gpus), task.planned)
     soft = task.homes > 1 and task.off_node > 0
     stuck = np.flatnonzero(too_high & (comparable and task.counts_moves and not soft))
     if not stuck.size:
@@ -243,6 +249,18 @@ def _stops(task: Task, found: Found) -> tuple[NDArray[np.int64], float | None]:
 
 def _placement(task: Task, slots: NDArray[np.int64]) -> Placement:
     """Return the placement with these experts on the live GPUs, and nothing on the dead ones."""
+    _repeat_experts(slots, task.resident.phy2log.reshape(len(slots), task.cluster.gpus, -1)[:, task.gpus])
     everywhere = np.full((len(slots), task.cluster.gpus, slots.shape[2]), -1)
     everywhere[:, task.gpus] = slots
     return Placement(everywhere.reshape(len(slots), -1), task.cluster, task.resident.experts)
+
+
+def _repeat_experts(slots: NDArray[np.int64], before: NDArray[np.int64]) -> None:
+    """Fill slots that were not planned with the experts of their GPU once more: the one that was there, or in turn."""
+    for layer, gpu in np.argwhere(slots.min(axis=2) < 0):
+        row = slots[layer, gpu]
+        experts, free = np.unique(row[row >= 0]), np.flatnonzero(row < 0)
+        row[free] = np.resize(experts, len(free))
+        free = free[free < before.shape[2]]
+        there = before[layer, gpu, free]
+        row[free] = np.where(np.isin(there, experts), there, row[free])

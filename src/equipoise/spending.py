@@ -45,7 +45,8 @@ def stops_within(par: NDArray[np.float64], expenses: list[Expense]) -> NDArray[n
     """
     every = np.arange(len(par))
     extra = [Expense(e.spent - e.spent[:, :1], max(e.budget - float(e.spent[:, 0].sum()), 0.0)) for e in expenses]
-    price = sum((e.spent / (e.budget or 1.0) for e in extra), np.zeros_like(par))
+    # What is saved of one budget pays for none of the other: at a high enough rate nothing is spent.
+    price = sum((np.maximum(e.spent, 0) / (e.budget or 1.0) for e in extra), np.zeros_like(par))
 
     def stops_at(rate: float) -> NDArray[np.int64]:
         return np.asarray(np.argmin(par + rate * price, axis=1), np.int64)

@@ -151,12 +151,14 @@ def _remove_lightest(pool: Pool, filled: Integers, home: int, node: Integers) ->
 
 @kernel
 def _heaviest_lacking(pool: Pool, filled: Integers, gpu: int, home: Integers, node: int) -> int:
-    """Return the expert whose replicas are heaviest of those that the GPU lacks and may hold."""
-    heaviest, most = -1, -1.0
+    """Return the expert whose replicas are heaviest of those that the GPU lacks: of its node, where it lacks any."""
+    heaviest, most, at_home = -1, -1.0, False
     for expert in range(pool.load.size):
         share = pool.load[expert] / pool.copies[expert]
-        if share > most and home[expert] in (ANY, node) and not _contains(pool, filled, gpu, expert):
-            heaviest, most = expert, share
+        belongs = home[expert] in (ANY, node)
+        better = share > most if belongs == at_home else belongs
+        if better and not _contains(pool, filled, gpu, expert):
+            heaviest, most, at_home = expert, share, belongs
     return heaviest
 
 

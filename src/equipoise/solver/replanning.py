@@ -60,7 +60,7 @@ def replan_layers(
 
     loads: float64 [layers, experts]. courses: arrays [layers, most changes + 1], written. changes: int64 [layers],
     written: how many were made. slots: int64 [layers, gpus, slots per GPU], written: the expert in each slot; one that
-    stays on its GPU stays in its slot.
+    stays on its GPU stays in its slot. Slots beyond those that the desk plans for are written -1.
     """
     pool = desk.pool
     for layer in range(loads.shape[0]):
@@ -86,19 +86,15 @@ def replan_layers(
 def _write(pool: Pool, live: Integers, slots: Integers) -> None:
     """Write the pool's experts into slots, [gpus, slots per GPU]: one that lived on its GPU where it was.
 
-    Slots that are left over repeat their GPU's experts.
+    Slots that are left over are written -1.
     """
-    gpus, planned = pool.slots.shape
-    for gpu in range(gpus):
+    for gpu in range(slots.shape[0]):
         for place in range(slots.shape[1]):
             stays = place < live.shape[1] and _place_of(pool.slots[gpu], live[gpu, place]) >= 0
             slots[gpu, place] = live[gpu, place] if stays else -1
-        for place in range(planned):
+        for place in range(pool.slots.shape[1]):
             if _place_of(slots[gpu], pool.slots[gpu, place]) < 0:
                 slots[gpu, _place_of(slots[gpu], -1)] = pool.slots[gpu, place]
-        for place in range(slots.shape[1]):
-            if slots[gpu, place] < 0:
-                slots[gpu, place] = pool.slots[gpu, place % planned]
 
 
 @kernel
