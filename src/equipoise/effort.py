@@ -34,7 +34,7 @@ class Settings:
 
 
 # No peak is so far above its bound. Infinity would not do: of an idle layer's bound, 0, it is no number.
-NEVER = 1e9
+NEVER = 1e5
 
 SETTINGS = {
     "fast": Settings(tolerance=1e-3, worth=NEVER, tries=0, kicks=0, counts=0),

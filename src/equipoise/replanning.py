@@ -1,7 +1,7 @@
 """Step 4 from a placement that is live: swaps and transfers at a price, within one budget for all layers.
 
-The search goes as far as it can in every layer and notes its course: what each change reached, and what it cost. Where
-that is more than the budget allows, the layers are searched again, each up to the change at which it should stop.
+The search goes as far as it can in every layer and notes its course: each change, what it reached, and what it cost.
+Where that is more than the budget allows, the course is taken again up to the change at which each layer should stop.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from equipoise.cluster import Cluster
     from equipoise.effort import Settings
+    from equipoise.solver.relief import Course
 
 # A layer's slots are gone through about so often: for worthwhile_workers.
 SEARCHES_PER_SLOT = 20
@@ -101,20 +102,16 @@ class Task:
         slots = self.resident.phy2log.reshape(self.resident.layers, self.cluster.gpus, -1)[:, self.gpus]
         earlier = np.tri(slots.shape[2], k=-1, dtype=np.bool_)
         gone = ((slots[..., :, None] == slots[..., None, :]) & earlier).any(axis=3)
-        if self.off_node == 0:
+        if self.off_node == 0 and self.homes > 1:
             home = np.take_along_axis(self.home, slots.reshape(len(slots), -1), axis=1).reshape(slots.shape)
-            gone |= (home != ANYWHERE) & (home != self.node[:, None])
+            room = np.bincount(self.node, minlength=self.homes) * self.cluster.slots_per_gpu
+            gone |= (home != self.node[:, None]) & (room * self.homes >= self.resident.experts)[home]
         return np.ascontiguousarray(np.where(gone, -1, slots))
 
     @cached_property
     def held(self) -> NDArray[np.bool_]:
         """Whether each live GPU holds each expert's weights, bool ``[layers, live GPUs, experts]``."""
         return np.ascontiguousarray(self.resident.held[:, self.gpus])
-
-    def part(self, layers: NDArray[np.bool_]) -> Task:
-        """Return the same task for some of the layers only."""
-        some = Placement(self.resident.phy2log[layers], self.resident.cluster, self.resident.experts)
-        return replace(self, counts=self.counts[layers], resident=some)
 
 
 class Replanned(NamedTuple):
@@ -126,13 +123,12 @@ class Replanned(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What a search found, and the course it took: what was reached and spent after each change, from none on."""
+    """What a search found, and the course that it took."""
 
     slots: NDArray[np.int64]  # [layers, live GPUs, slots per GPU], the expert in each at the end
-    changes: NDArray[np.int64]  # [layers], how many were made
-    peak: NDArray[np.float64]  # [layers, most changes + 1], inf after the last change
-    moves: NDArray[np.int64]  # [layers, most changes + 1], experts that GPUs need and did not hold
-    off_node: NDArray[np.float64]  # [layers, most changes + 1], load served off its home node
+    relieved: NDArray[np.int64]  # [layers], how many changes were made at a price
+    changes: NDArray[np.int64]  # [layers], how many were made in all
+    course: Course  # [layers, most changes + 2]; the peak is inf after the last change
 
 
 def resident(placement: Placement, cluster: Cluster) -> Placement:
@@ -152,54 +148,52 @@ def replan(
     gpus = np.bincount(task.node, minlength=task.cluster.nodes)
     aim = attainable_peaks(task.counts, task.home, gpus, task.off_node)
     most = np.full(len(aim), MOST_CHANGES_PER_SLOT * task.cluster.live_slots)
-    planned = task.planned
-    found = _search(task, planned, settings, aim, most, workers, progress)
+    found = _search(task, settings, aim, most, None, workers, progress)
     stuck, afresh = _afresh_instead(task, settings, found, workers)
+    required = found.course.moves[:, 0].copy()
     stops, declined = _stops(task, found)
-    earlier = stops < found.changes
-    if earlier.any():
-        part = task.part(earlier)
-        found.slots[earlier] = _search(part, planned, settings, aim[earlier], stops[earlier], workers, None).slots
     instead = stops[stuck] > found.changes[stuck]
+    if (stops < found.changes).any():
+        found = _search(task, settings, aim, stops, found, workers, None)
     found.slots[stuck[instead]] = afresh[instead]
-    return Replanned(_placement(task, found.slots), found.moves[:, 0], declined)
+    return Replanned(_placement(task, found.slots), required, declined)
 
 
 def _search(
     task: Task,
-    planned: int,
     settings: Settings,
     aim: NDArray[np.float64],
     most_changes: NDArray[np.int64],
+    earlier: Found | None,
     workers: int | None,
     progress: Callable[[int, int], None] | None,
 ) -> Found:
-    """Go from the resident placement as far as changes pay, or are allowed."""
-    from equipoise.solver.relief import Course
+    """Go from the resident placement as far as changes pay, or are allowed; along the course of an earlier search."""
+    from equipoise.solver.relief import Course, empty_courses
     from equipoise.solver.replanning import Ends, Start, empty_desk, replan_layers
 
     layers, gpus, _ = task.live.shape
+    course = earlier.course if earlier else empty_courses(layers, int(most_changes.max()) + 1)
+    known = np.minimum(most_changes, earlier.relieved) if earlier else np.zeros(layers, np.int64)
     slots = np.empty((layers, gpus, task.cluster.slots_per_gpu), np.int64)
-    changes = np.empty(layers, np.int64)
-    points = layers, most_changes.max() + 2
-    course = Course(np.full(points, np.inf), np.zeros(points, np.int64), np.zeros(points))
-    ends = Ends(aim * (1 + settings.tolerance), aim * (1 + settings.worth), most_changes)
+    relieved, changes = np.empty(layers, np.int64), np.empty(layers, np.int64)
+    ends = Ends(aim * (1 + settings.tolerance), aim * (1 + settings.worth), known, most_changes)
     prices = float(task.counts_moves), 0.0 if task.homes == 1 else np.inf if task.off_node == 0 else 1.0
 
     def begin() -> Callable[[slice], None]:
-        desk = empty_desk(task.resident.experts, gpus, planned, settings.tries)
+        desk = empty_desk(task.resident.experts, gpus, task.planned, settings.tries)
 
         def work(part: slice) -> None:
             start = Start(task.live[part], task.held[part], task.home[part], task.node, *prices)
-            limits = Ends(ends.aim[part], ends.worth[part], ends.changes[part])
-            notes = Course(course.peak[part], course.moves[part], course.off_node[part])
-            replan_layers(task.counts[part], start, limits, desk, notes, changes[part], slots[part])
+            till = Ends(ends.aim[part], ends.worth[part], ends.known[part], ends.changes[part])
+            notes = Course(course.change[part], course.peak[part], course.moves[part], course.off_node[part])
+            replan_layers(task.counts[part], start, till, desk, notes, relieved[part], changes[part], slots[part])
 
         return work
 
     workers = workers or worthwhile_workers(layers * task.cluster.live_slots * SEARCHES_PER_SLOT)
     share_out(layers, min(workers, layers), begin, progress)
-    return Found(slots, changes, *course)
+    return Found(slots, relieved, changes, course)
 
 
 def _afresh_instead(
@@ -211,7 +205,7 @@ def _afresh_instead(
     There are none where GPUs or slots are not what they were, or groups may be served off their node.
     """
     every = np.arange(len(found.changes))
-    end = found.peak[every, found.changes]
+    end = found.course.peak[every, found.changes]
     bound = lower_bounds(task.counts, task.cluster, task.groups, end, settings.tolerance)
     too_high = end > bound * (1 + settings.worth)
     shape = task.cluster.gpus, task.cluster.slots_per_gpu
@@ -224,8 +218,8 @@ def _afresh_instead(
     slots = relabel(phy2log.reshape(found.slots[stuck].shape), task.live[stuck], task.resident.experts, task.homes)
     placement = Placement(slots.reshape(phy2log.shape), task.cluster, task.resident.experts)
     at = stuck, found.changes[stuck] + 1
-    found.peak[at] = balance(placement, task.counts[stuck]).peak[0]
-    found.moves[at] = np.count_nonzero(placement.held & ~task.held[stuck], axis=(1, 2))
+    found.course.peak[at] = balance(placement, task.counts[stuck]).peak[0]
+    found.course.moves[at] = np.count_nonzero(placement.held & ~task.held[stuck], axis=(1, 2))
     return stuck, slots
 
 
@@ -233,13 +227,13 @@ def _stops(task: Task, found: Found) -> tuple[NDArray[np.int64], float | None]:
     """Return after how many changes each layer stops; and the mean PAR reached there, if that is not worth it."""
     every = np.arange(len(found.changes))
     mean = task.counts.sum(axis=1, keepdims=True) / len(task.gpus)
-    idle = np.where(np.isinf(found.peak), np.inf, 1.0)
-    par = np.divide(found.peak, mean, out=idle, where=mean > 0)
+    idle = np.where(np.isinf(found.course.peak), np.inf, 1.0)
+    par = np.divide(found.course.peak, mean, out=idle, where=mean > 0)
     expenses = []
-    if task.most_moves < np.inf:
-        expenses.append(Expense(found.moves.astype(np.float64), task.most_moves))
+    if task.counts_moves:
+        expenses.append(Expense(found.course.moves.astype(np.float64), task.most_moves))
     if task.homes > 1 and task.off_node > 0:
-        expenses.append(Expense(found.off_node, task.off_node * float(task.counts.sum())))
+        expenses.append(Expense(found.course.off_node, task.off_node * float(task.counts.sum())))
     stops = stops_within(par, expenses)
     offered, least = float(par[every, stops].mean()), float(par[:, 0].mean()) * (1 - task.min_gain)
     if offered <= least or not stops.any():

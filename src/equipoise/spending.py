@@ -10,13 +10,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 HALVINGS = 60
+# What spending everything, or a move where there is no limit, may cost in PAR at least: it decides between equals.
+LEAST_RATE = 1e-12
 
 
 class Expense(NamedTuple):
     """Something that changes use up: moves, or load served off its home node."""
 
     spent: NDArray[np.float64]  # [layers, changes + 1], after each change of a layer; the first cannot be saved
-    budget: float  # for all layers together
+    budget: float  # for all layers together; inf for none
 
 
 def stops_within(par: NDArray[np.float64], expenses: list[Expense]) -> NDArray[np.int64]:
@@ -46,7 +48,8 @@ def stops_within(par: NDArray[np.float64], expenses: list[Expense]) -> NDArray[n
     every = np.arange(len(par))
     extra = [Expense(e.spent - e.spent[:, :1], max(e.budget - float(e.spent[:, 0].sum()), 0.0)) for e in expenses]
     # What is saved of one budget pays for none of the other: at a high enough rate nothing is spent.
-    price = sum((np.maximum(e.spent, 0) / (e.budget or 1.0) for e in extra), np.zeros_like(par))
+    units = [e.budget if 0 < e.budget < np.inf else 1.0 for e in extra]
+    price = sum((np.maximum(e.spent, 0) / unit for e, unit in zip(extra, units, strict=True)), np.zeros_like(par))
 
     def stops_at(rate: float) -> NDArray[np.int64]:
         return np.asarray(np.argmin(par + rate * price, axis=1), np.int64)
@@ -54,15 +57,15 @@ def stops_within(par: NDArray[np.float64], expenses: list[Expense]) -> NDArray[n
     def affordable(stops: NDArray[np.int64]) -> bool:
         return all(e.spent[every, stops].sum() <= e.budget for e in extra)
 
-    if affordable(stops_at(0.0)):
-        return stops_at(0.0)
-    low, high = 0.0, 1.0
+    if affordable(stops_at(LEAST_RATE)):
+        return stops_at(LEAST_RATE)
+    low, high = LEAST_RATE, 1.0
     while not affordable(stops_at(high)):
         low, high = high, 4 * high
     for _ in range(HALVINGS):
         middle = (low + high) / 2
         low, high = (low, middle) if affordable(stops_at(middle)) else (middle, high)
-    return _spend_rest(par, extra, stops_at(high))
+    return _spend_rest(par + LEAST_RATE * price, extra, stops_at(high))
 
 
 def _spend_rest(par: NDArray[np.float64], extra: list[Expense], stops: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 LEAST_PRICE = 0.25
 
 
+# A change in four numbers. A swap: the other GPU, the slot that the peak GPU gives, the one that it takes for it, and
+# -1. A transfer: the GPU that the slot is on, the expert that gives it, -1, and the expert that receives it.
+GPU, GIVE, TAKE, RECEIVER = range(4)
+
+
 class Terms(NamedTuple):
     """What a change costs; a price of 1 is that of loading one expert's weights."""
 
@@ -33,17 +38,26 @@ class Terms(NamedTuple):
 
 
 class Course(NamedTuple):
-    """The course of the search: what was reached and spent after each change, from none at all on."""
+    """The course of the search: each change, and what was reached and spent after it, from none at all on."""
 
+    change: Integers  # [changes + 1, 4], GPU, GIVE, TAKE and RECEIVER; the last is unused
     peak: Floats  # [changes + 1]
     moves: Integers  # [changes + 1], experts that GPUs need and did not hold
     off_node: Floats  # [changes + 1], load served off its home node
 
 
+def empty_courses(layers: int, changes: int) -> Course:
+    """Return room for the courses of all layers, ``[layers, changes + 1]``; the peak is inf where nothing is noted."""
+    points = layers, changes + 1
+    return Course(
+        np.zeros((*points, 4), np.int64), np.full(points, np.inf), np.zeros(points, np.int64), np.zeros(points)
+    )
+
+
 class Room(NamedTuple):
     """Room for what is known of replicas while one change is chosen."""
 
-    give: Floats  # [slots per GPU], price of moving the peak GPU's replica to the GPU at hand; inf where it cannot
+    give: Floats  # [slots per GPU], price of moving the peak GPU's replica to the GPU at hand
     take: Floats  # [slots per GPU], price of moving the replica of the GPU at hand to the peak GPU
     smaller: Floats  # [experts], load of a replica if there were one more; inf where there cannot be
     relief: Floats  # [experts], relief of the GPUs that hold the expert, if there were one more replica
@@ -57,25 +71,39 @@ def empty_room(experts: int, slots_per_gpu: int) -> Room:
 
 
 @kernel
-def relieve(pool: Pool, terms: Terms, room: Room, aim: float, most_changes: int, course: Course) -> int:
+def relieve(
+    pool: Pool, terms: Terms, room: Room, aim: float, known_changes: int, most_changes: int, course: Course
+) -> int:
     """Swap and transfer replicas of the peak GPU until the peak is at most ``aim``, or no change gives relief.
 
-    The peak never rises. Notes the course and returns how many changes were made, at most ``most_changes``.
+    The peak never rises. The first changes may be known, from a course taken before. Notes the course and returns how
+    many changes were made, at most ``most_changes``.
     """
     note(pool, terms, course, 0)
     for made in range(most_changes):
-        if peak(pool) <= aim:
+        change = course.change[made]
+        if made >= known_changes and not _choose(pool, terms, room, aim, change):
             return made
-        worth, light, give, take = _best_swap(pool, terms, room, aim)
-        more, receiver, donor, gpu = _best_transfer(pool, terms, room, aim, worth)
-        if more > worth:
-            transfer(pool, receiver, donor, gpu)
-        elif worth > 0:
-            swap_parcels(pool, pool.singles, pool.ranking[0], give, light, take)
+        if change[RECEIVER] < 0:
+            swap_parcels(pool, pool.singles, pool.ranking[0], change[GIVE], change[GPU], change[TAKE])
         else:
-            return made
+            transfer(pool, change[RECEIVER], change[GIVE], change[GPU])
         note(pool, terms, course, made + 1)
     return most_changes
+
+
+@kernel
+def _choose(pool: Pool, terms: Terms, room: Room, aim: float, change: Integers) -> bool:
+    """Write the change that gives most relief for its price; return whether any is needed and gives some."""
+    if peak(pool) <= aim:
+        return False
+    worth, receiver, donor, gpu = _best_transfer(pool, terms, room, aim, LEAST_FALL * peak(pool))
+    light, give, take = _best_swap(pool, terms, room, aim, worth)
+    if light >= 0:
+        change[GPU], change[GIVE], change[TAKE], change[RECEIVER] = light, give, take, -1
+    else:
+        change[GPU], change[GIVE], change[TAKE], change[RECEIVER] = gpu, donor, -1, receiver
+    return light >= 0 or receiver >= 0
 
 
 @kernel
@@ -98,14 +126,13 @@ def _is_off(home: int, node: int) -> bool:
 
 
 @kernel
-def _best_swap(pool: Pool, terms: Terms, room: Room, aim: float) -> tuple[float, int, int, int]:
-    """Find the swap of the peak GPU that gives most relief for its price.
+def _best_swap(pool: Pool, terms: Terms, room: Room, aim: float, worth: float) -> tuple[int, int, int]:
+    """Find the swap of the peak GPU that gives more than ``worth``, and most, relief for its price.
 
-    Returns that ratio, 0 where no swap gives any, the other GPU and the two slots.
+    Returns the other GPU and the slots on both; -1 for all where no swap does.
     """
     heavy = pool.ranking[0]
-    worth = LEAST_FALL * peak(pool)
-    best = 0.0, -1, -1, -1
+    best = -1, -1, -1
     for at in range(pool.ranking.size - 1, 0, -1):
         light = pool.ranking[at]
         least = _price_parcels(pool, terms, heavy, light, room.give)
@@ -113,12 +140,10 @@ def _best_swap(pool: Pool, terms: Terms, room: Room, aim: float) -> tuple[float,
         # The two loads can at best be made equal.
         most = _above(peak(pool), aim) + _above(pool.gpu_load[light], aim)
         most -= 2 * _above((peak(pool) + pool.gpu_load[light]) / 2, aim)
-        if most <= worth * max(least, LEAST_PRICE):
-            continue
-        found, give, take = _best_exchange(pool, room, heavy, light, aim, worth)
-        if found > worth:
-            worth = found
-            best = found, light, give, take
+        if most > worth * max(least, LEAST_PRICE):
+            worth, give, take = _best_exchange(pool, room, heavy, light, aim, worth)
+            if give >= 0:
+                best = light, give, take
     return best
 
 
@@ -130,12 +155,10 @@ def _price_parcels(pool: Pool, terms: Terms, gpu: int, other: int, price: Floats
     for place in range(price.size):
         expert = pool.slots[gpu, place]
         price[place] = terms.move * (int(terms.held[gpu, expert]) - int(terms.held[other, expert]))
-        off = int(_is_off(terms.home[expert], other_node)) - int(_is_off(terms.home[expert], node))
-        if off != 0:
-            price[place] += off * _price_off_node(terms, pool.pieces[gpu, place])
-        for i in range(pool.copies[expert]):
-            if pool.holders[expert, i] == other:
-                price[place] = np.inf
+        if node != other_node:
+            off = int(_is_off(terms.home[expert], other_node)) - int(_is_off(terms.home[expert], node))
+            if off != 0:
+                price[place] += off * _price_off_node(terms, pool.pieces[gpu, place])
         least = min(least, price[place])
     return least
 
@@ -147,8 +170,6 @@ def _best_exchange(pool: Pool, room: Room, heavy: int, light: int, aim: float, w
     above = _above(heavy_load, aim) + _above(light_load, aim)
     best_give, best_take = -1, -1
     for give in range(room.give.size):
-        if room.give[give] == np.inf:
-            continue
         for take in range(room.take.size):
             moved = pool.pieces[heavy, give] - pool.pieces[light, take]
             if moved >= heavy_load - light_load:
@@ -157,7 +178,9 @@ def _best_exchange(pool: Pool, room: Room, heavy: int, light: int, aim: float, w
                 continue
             relief = above - _above(heavy_load - moved, aim) - _above(light_load + moved, aim)
             price = max(room.give[give] + room.take[take], LEAST_PRICE)
-            if relief > worth * price:
+            if relief <= worth * price:
+                continue
+            if not holds(pool, light, pool.slots[heavy, give]) and not holds(pool, heavy, pool.slots[light, take]):
                 worth, best_give, best_take = relief / price, give, take
     return worth, best_give, best_take
 
@@ -166,10 +189,11 @@ def _best_exchange(pool: Pool, room: Room, heavy: int, light: int, aim: float, w
 def _best_transfer(pool: Pool, terms: Terms, room: Room, aim: float, worth: float) -> tuple[float, int, int, int]:
     """Find the transfer that relieves the peak GPU and gives more than ``worth``, and most, relief for its price.
 
-    Returns that ratio, the expert that gets a slot, the one that gives it, and where the slot is.
+    Returns that ratio, the expert that gets a slot, the one that gives it, and where the slot is; ``worth`` and -1 for
+    the others where no transfer does.
     """
     _weigh_receivers(pool, terms, room, aim)
-    best = max(worth, LEAST_FALL * peak(pool)), -1, -1, -1
+    best = worth, -1, -1, -1
     for donor in range(pool.load.size):
         if pool.copies[donor] > 1:
             for i in range(pool.copies[donor]):
@@ -177,7 +201,7 @@ def _best_transfer(pool: Pool, terms: Terms, room: Room, aim: float, worth: floa
                 found, receiver = _best_receiver(pool, terms, room, aim, best[0], donor, gpu)
                 if receiver >= 0:
                     best = found, receiver, donor, gpu
-    return best if best[1] >= 0 else (0.0, -1, -1, -1)
+    return best
 
 
 @kernel

@@ -30,6 +30,7 @@ class Ends(NamedTuple):
 
     aim: Floats  # [layers], the peak to come near to
     worth: Floats  # [layers], the peak below which nothing but single changes is tried
+    known: Integers  # [layers], how many changes are known, from a course taken before
     changes: Integers  # [layers], how many changes may be made
 
 
@@ -54,13 +55,21 @@ def empty_desk(experts: int, gpus: int, slots_per_gpu: int, tries: int) -> Desk:
 
 @entry
 def replan_layers(
-    loads: Floats, start: Start, ends: Ends, desk: Desk, courses: Course, changes: Integers, slots: Integers
+    loads: Floats,
+    start: Start,
+    ends: Ends,
+    desk: Desk,
+    courses: Course,
+    relieved: Integers,
+    changes: Integers,
+    slots: Integers,
 ) -> None:
     """Replan every layer by itself.
 
-    loads: float64 [layers, experts]. courses: arrays [layers, most changes + 1], written. changes: int64 [layers],
-    written: how many were made. slots: int64 [layers, gpus, slots per GPU], written: the expert in each slot; one that
-    stays on its GPU stays in its slot. Slots beyond those that the desk plans for are written -1.
+    loads: float64 [layers, experts]. courses: arrays [layers, most changes + 1], written. relieved: int64 [layers],
+    written: how many changes were made at a price, all of which a later search may know. changes: int64 [layers],
+    written: how many were made in all. slots: int64 [layers, gpus, slots per GPU], written: the expert in each slot;
+    one that stays on its GPU stays in its slot. Slots beyond those that the desk plans for are written -1.
     """
     pool = desk.pool
     for layer in range(loads.shape[0]):
@@ -71,9 +80,10 @@ def replan_layers(
         fill(pool, desk.queues, start.live[layer], start.home[layer], start.node)
         per_load = start.off_node_price * pool.slots.size / total if total > 0 else 0.0
         terms = Terms(start.held[layer], start.home[layer], start.node, start.move_price, per_load)
-        course = Course(courses.peak[layer], courses.moves[layer], courses.off_node[layer])
+        course = Course(courses.change[layer], courses.peak[layer], courses.moves[layer], courses.off_node[layer])
         aim, worth, most = ends.aim[layer], ends.worth[layer], ends.changes[layer]
-        made = relieve(pool, terms, desk.room, aim, most, course)
+        made = relieve(pool, terms, desk.room, aim, ends.known[layer], most, course)
+        relieved[layer] = made
         # Swaps settle where they like: on other nodes too.
         while per_load == 0 and made < most and peak(pool) > worth and improve(pool, desk.search, aim):
             made += 1
