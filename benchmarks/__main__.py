@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, cast, get_args
+from typing import TYPE_CHECKING, Annotated, TypeVar, cast, get_args
 
 import typer
 from rich.console import Console
@@ -15,13 +15,28 @@ from benchmarks.compare import compare
 from benchmarks.loads import RECORDED, cases_of, counts_of
 from benchmarks.peers import HOW_TO_GET, load_peers
 from benchmarks.planner import Equipoise
-from benchmarks.report import cold_table, comparison_json, comparison_table, scale_json, scale_table, show
+from benchmarks.replanning import replan
+from benchmarks.replanning_cases import replannings_of
+from benchmarks.report import (
+    cold_table,
+    comparison_json,
+    comparison_table,
+    replanning_json,
+    replanning_table,
+    scale_json,
+    scale_table,
+    show,
+)
 from benchmarks.scale import scale
 from equipoise import InputError
-from equipoise.planner import Effort
+from equipoise.effort import Effort
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 RECORDED_HERE = RECORDED if RECORDED.is_dir() else None
 EFFORTS = get_args(Effort)
+AnyCase = TypeVar("AnyCase")
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -36,11 +51,15 @@ def _check_efforts(efforts: list[str]) -> list[str]:
 Peers = Annotated[
     Path | None, typer.Option(help="Folder that holds vLLM and SGLang; without it, how to get them is said.")
 ]
+RecordedLoads = Annotated[
+    Path | None, typer.Option("--loads", help="Folder of recorded loads; without any, the synthetic sample is used.")
+]
 Efforts = Annotated[
     list[str],
     typer.Option("--effort", callback=_check_efforts, help=f"{', '.join(EFFORTS)}; may be repeated."),
 ]
 Rounds = Annotated[int, typer.Option(min=1, help="Rounds in which the planners take turns.")]
+Only = Annotated[str, typer.Option(help="Run only the cases whose line in the table contains this.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
@@ -48,29 +67,43 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a ta
 def main(
     context: typer.Context,
     peers: Peers = None,
-    loads: Annotated[
-        Path | None, typer.Option(help="Folder of recorded loads; without any, the synthetic sample is used.")
-    ] = RECORDED_HERE,
+    loads: RecordedLoads = RECORDED_HERE,
     effort: Efforts = ["default"],  # noqa: B006  # Typer's way to give a list's default
     rounds: Rounds = 7,
-    only: Annotated[str, typer.Option(help="Run only the cases whose line in the table contains this.")] = "",
+    only: Only = "",
     as_json: AsJson = False,
 ) -> None:
     """Equipoise beside vLLM's and SGLang's own planners, on the same loads in one process."""
     if context.invoked_subcommand:
         return
     planners = [*(load_peers(peers) if peers else []), *map(Equipoise, cast("list[Effort]", effort))]
-    cases = [case for case in cases_of(loads) if only in str(case)]
-    if not cases:
-        raise InputError(f"no case contains {only!r}; run without --only to see them all")
-    found = [
-        (case, compare(case, counts_of(case, loads), planners, rounds))
-        for case in track(cases, "Comparing", console=Console(stderr=True), transient=True)
-    ]
+    cases = _chosen(cases_of(loads), only)
+    found = [(case, compare(case, counts_of(case, loads), planners, rounds)) for case in cases]
     if as_json:
         typer.echo(comparison_json(found))
     else:
         show(comparison_table(found))
+    _say_how_to_get(peers)
+
+
+@app.command("replan")
+def replan_command(
+    peers: Peers = None,
+    loads: RecordedLoads = RECORDED_HERE,
+    effort: Efforts = ["default"],  # noqa: B006
+    rounds: Rounds = 7,
+    only: Only = "",
+    as_json: AsJson = False,
+) -> None:
+    """From a live placement, with few moves or a dead GPU, and soft locality: beside vLLM's planner."""
+    beside_vllm = peers is not None and bool(load_peers(peers))
+    efforts = cast("list[Effort]", effort)
+    cases = _chosen(replannings_of(loads, beside_vllm), only)
+    found = [(case, replan(case, loads, beside_vllm, efforts, rounds)) for case in cases]
+    if as_json:
+        typer.echo(replanning_json(found))
+    else:
+        show(replanning_table(found))
     _say_how_to_get(peers)
 
 
@@ -98,6 +131,14 @@ def cold_command(as_json: AsJson = False) -> None:
         typer.echo(json.dumps(found, indent=1))
     else:
         show(cold_table(found))
+
+
+def _chosen(cases: list[AnyCase], only: str) -> Iterable[AnyCase]:
+    """Return the cases whose line contains ``only``, and show how far they have come."""
+    chosen = [case for case in cases if only in str(case)]
+    if not chosen:
+        raise InputError(f"no case contains {only!r}; run without --only to see them all")
+    return track(chosen, "Comparing", console=Console(stderr=True), transient=True)
 
 
 def _say_how_to_get(peers: Path | None) -> None:

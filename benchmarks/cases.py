@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from equipoise import Cluster
 
@@ -22,12 +22,20 @@ class Target:
         Mean PAR as a multiple of the mean bound, at most.
     times_vllm : float
         vLLM's time as a multiple of Equipoise's at default effort, at least.
+    ms : float
+        Milliseconds at default effort, at most.
     """
 
     par: float | None = None
     thorough_par: float | None = None
     over_bound: float | None = None
     times_vllm: float | None = None
+    ms: float | None = None
+
+    @property
+    def of_time(self) -> Target:
+        """What is to be reached whatever the loads are."""
+        return Target(times_vllm=self.times_vllm, ms=self.ms)
 
 
 @dataclass(frozen=True)
@@ -40,17 +48,24 @@ class Case:
     gpus: int
     groups: int = 1
     nodes: int = 1
+    dead: tuple[int, ...] = ()
     target: Target = field(default=Target())
 
     @property
     def cluster(self) -> Cluster:
         """Where to place."""
-        return Cluster(gpus=self.gpus, nodes=self.nodes, slots_per_gpu=self.slots // self.gpus)
+        return Cluster(gpus=self.gpus, nodes=self.nodes, slots_per_gpu=self.slots // self.gpus, dead=self.dead)
+
+    @property
+    def on_sample(self) -> Case:
+        """The same case on the bundled sample: of what is expected on recorded loads, only the times are."""
+        return replace(self, loads="sample", target=self.target.of_time)
 
     def __str__(self) -> str:
         window = "" if self.window is None else f" [{self.window}]"
         groups = f" ({self.groups}/{self.nodes})" if self.groups > 1 else ""
-        return f"{self.loads}{window} {self.slots}/{self.gpus}{groups}"
+        dead = "".join(f" without GPU {gpu}" for gpu in self.dead)
+        return f"{self.loads}{window} {self.slots}/{self.gpus}{groups}{dead}"
 
 
 CASES = (

@@ -19,6 +19,27 @@ if TYPE_CHECKING:
     from benchmarks.planner import Answer, Planner
 
 
+@dataclass(frozen=True, eq=False)
+class Turns:
+    """What one planner did in its turns.
+
+    Attributes
+    ----------
+    bound : ndarray or None, float64 ``[layers]``
+        As the planner proved it.
+    seconds : ndarray, float64 ``[rounds]``
+        How long it took.
+    vllm_seconds : ndarray or None, float64 ``[rounds]``
+        How long vLLM took in the same rounds.
+    """
+
+    planner: str
+    placement: Placement
+    bound: NDArray[np.float64] | None
+    seconds: NDArray[np.float64]
+    vllm_seconds: NDArray[np.float64] | None
+
+
 @dataclass(frozen=True)
 class Result:
     """What one planner reached on one case.
@@ -50,16 +71,21 @@ class Result:
 
 
 def compare(case: Case, counts: NDArray[np.int64], planners: Sequence[Planner], rounds: int) -> list[Result]:
-    """Return what each planner reaches on a case; each warms up once, then they take turns."""
+    """Return what each planner reaches on a case."""
+    results = [judge(turns, counts) for turns in take_turns(case, counts, planners, rounds)]
+    return [result for result in results if not repeats_vllm(result, results)]
+
+
+def take_turns(case: Case, counts: NDArray[np.int64], planners: Sequence[Planner], rounds: int) -> list[Turns]:
+    """Return what each planner answers and how long it takes; each warms up once, then they take turns."""
     answers = [timed(planner, case, counts)[0] for planner in planners]
     seconds = np.array([[timed(planner, case, counts)[1] for planner in planners] for _ in range(rounds)])
     names = [planner.name for planner in planners]
     vllm = seconds[:, names.index("vLLM")] if "vLLM" in names else None
-    results = [
-        judge(planner.name, case, counts, answer, seconds[:, i], vllm)
-        for i, (planner, answer) in enumerate(zip(planners, answers, strict=True))
+    return [
+        Turns(name, Placement(answer.phy2log, case.cluster, counts.shape[1]), answer.bound, seconds[:, i], vllm)
+        for i, (name, answer) in enumerate(zip(names, answers, strict=True))
     ]
-    return [result for result in results if not repeats_vllm(result, results)]
 
 
 def repeats_vllm(result: Result, results: Sequence[Result]) -> bool:
@@ -77,29 +103,22 @@ def timed(planner: Planner, case: Case, counts: NDArray[np.int64]) -> tuple[Answ
     return answer, perf_counter() - start
 
 
-def judge(
-    name: str,
-    case: Case,
-    counts: NDArray[np.int64],
-    answer: Answer,
-    seconds: NDArray[np.float64],
-    vllm: NDArray[np.float64] | None,
-) -> Result:
+def judge(turns: Turns, counts: NDArray[np.int64]) -> Result:
     """Return the result of one planner, judged by the same code as every other."""
-    placement = Placement(answer.phy2log, case.cluster, counts.shape[1])
-    reached = balance(placement, counts)
+    reached = balance(turns.placement, counts)
     bound = gap = None
-    if answer.bound is not None:
+    if turns.bound is not None:
         busy = reached.mean[0] > 0
-        bound = float(np.mean(answer.bound[busy] / reached.mean[0, busy]))
-        gap = float(np.mean(reached.peak[0, busy] / answer.bound[busy] - 1))
+        bound = float(np.mean(turns.bound[busy] / reached.mean[0, busy]))
+        gap = float(np.mean(reached.peak[0, busy] / turns.bound[busy] - 1))
+    vllm = turns.vllm_seconds
     return Result(
-        planner=name,
+        planner=turns.planner,
         par_mean=float(reached.par.mean()),
         par_max=float(reached.par.max()),
         bound=bound,
         gap=gap,
-        duplicates=int(placement.duplicates.sum()),
-        ms=1000 * float(np.median(seconds)),
-        times_vllm=None if vllm is None else float(np.median(vllm / seconds)),
+        duplicates=int(turns.placement.duplicates.sum()),
+        ms=1000 * float(np.median(turns.seconds)),
+        times_vllm=None if vllm is None else float(np.median(vllm / turns.seconds)),
     )

@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks.cases import CASES, Case, Target
+from benchmarks.cases import CASES
 from equipoise import InputError
 from equipoise.sample import sample_loads
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from benchmarks.cases import Case
+
 RECORDED = Path(__file__).parents[2] / "shared" / "loads"
 
 
 def cases_of(folder: Path | None) -> list[Case]:
-    """Return the cases that can run: all with recorded loads, else those that the sample can stand for.
-
-    Of what is expected on recorded loads, only the ratio of times is expected on the sample.
-    """
+    """Return the cases that can run: all with recorded loads, else those that the sample can stand for."""
     if folder:
         return list(CASES)
-    return [
-        replace(case, loads="sample", target=Target(times_vllm=case.target.times_vllm))
-        for case in CASES
-        if case.loads == "deepseek_v3_sglang_ep"
-    ]
+    return [case.on_sample for case in CASES if case.loads == "deepseek_v3_sglang_ep"]
 
 
 def counts_of(case: Case, folder: Path | None) -> NDArray[np.int64]:

@@ -15,16 +15,18 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from benchmarks.planner import Answer
 from equipoise import Cluster, InputError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from benchmarks.planner import Planner
+    from equipoise import Placement
 
 HOW_TO_GET = (
     "pip install torch\npip install --no-deps --target FOLDER vllm==0.33.0 sglang==0.5.23\nthen add --peers FOLDER"
@@ -77,20 +79,31 @@ def stub_packages(folder: Path) -> None:
 
 @dataclass(frozen=True)
 class VLLM:
-    """vLLM's default policy."""
+    """vLLM's default policy, told the live placement if there is one."""
 
+    live: Placement | None = None
     name: str = "vLLM"
 
     def fresh(self, counts: NDArray[np.int64]) -> Any:
-        """Return a new tensor ``[layers, experts]``."""
+        """Return new tensors ``[layers, experts]`` and ``[layers, slots]``, or None in the place of the second."""
         import torch
 
-        return torch.tensor(counts)
+        return torch.tensor(counts), self.live and torch.tensor(self.live.phy2log)
 
     def run(self, loads: Any, cluster: Cluster, groups: int) -> Answer:
-        """Call the policy as vLLM does, without a plan to keep slots of."""
+        """Call the policy as vLLM does, which knows nothing of dead GPUs and numbers those that are left anew."""
         policy = import_module("vllm.distributed.eplb.policy.default").DefaultEplbPolicy
-        return Answer(policy.rebalance_experts(loads, cluster.slots, groups, cluster.nodes, cluster.gpus).numpy())
+        weight, live = loads
+        gpus = len(cluster.live)
+        phy2log = policy.rebalance_experts(weight, cluster.live_slots, groups, cluster.nodes, gpus, live).numpy()
+        return Answer(_on_live_gpus(phy2log, cluster) if cluster.dead else phy2log)
+
+
+def _on_live_gpus(phy2log: NDArray[np.int64], cluster: Cluster) -> NDArray[np.int64]:
+    """Return the placement with the GPUs' own numbers, the dead ones empty."""
+    everywhere = np.full((len(phy2log), cluster.gpus, cluster.slots_per_gpu), -1)
+    everywhere[:, list(cluster.live)] = phy2log.reshape(len(phy2log), -1, cluster.slots_per_gpu)
+    return everywhere.reshape(len(phy2log), -1)
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.verdict import misses
+from benchmarks.verdict import misses, replanning_misses
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from benchmarks.cases import Case
     from benchmarks.compare import Result
+    from benchmarks.replanning import Replanned
+    from benchmarks.replanning_cases import Replanning
     from benchmarks.scale import Scaled
 
 BALANCE = ("PAR mean", "PAR max", "bound", "gap", "duplicates", "ms")
@@ -25,10 +27,17 @@ def comparison_table(found: Sequence[tuple[Case, Sequence[Result]]]) -> Table:
     """Return what every planner reached on every case, and whether Equipoise meets its targets."""
     table = _table(*BALANCE, "vLLM's ms / ms", "targets")
     for case, results in found:
-        for row, result in enumerate(results):
-            ratio = "" if result.times_vllm is None else f"{result.times_vllm:.1f}"
-            table.add_row("" if row else str(case), *_balance(result), ratio, _verdict(case, result, results))
-        table.add_section()
+        _add_case(
+            table, case, [(*_balance(one), _ratio(one), _verdict(one, misses(case, one, results))) for one in results]
+        )
+    return table
+
+
+def replanning_table(found: Sequence[tuple[Replanning, Sequence[Replanned]]]) -> Table:
+    """Return what every planner reached from what is live, at which cost, and whether Equipoise meets its targets."""
+    table = _table("allowed", *BALANCE, "moved", "required", "off node", "vLLM's ms / ms", "targets")
+    for replanning, results in found:
+        _add_case(table, replanning, [_replanned(replanning, one, results) for one in results])
     return table
 
 
@@ -36,10 +45,7 @@ def scale_table(found: Sequence[tuple[Case, Sequence[Scaled]]]) -> Table:
     """Return time and memory on the large cases."""
     table = _table(*BALANCE, "process MiB", "added MiB")
     for case, results in found:
-        for row, scaled in enumerate(results):
-            memory = f"{scaled.mib:.0f}", f"{scaled.added_mib:.0f}"
-            table.add_row("" if row else str(case), *_balance(scaled.result), *memory)
-        table.add_section()
+        _add_case(table, case, [(*_balance(one.result), f"{one.mib:.0f}", f"{one.added_mib:.0f}") for one in results])
     return table
 
 
@@ -59,6 +65,16 @@ def comparison_json(found: Sequence[tuple[Case, Sequence[Result]]]) -> str:
     )
 
 
+def replanning_json(found: Sequence[tuple[Replanning, Sequence[Replanned]]]) -> str:
+    """Return the same as JSON: a list of cases, each with its planners and the targets they miss."""
+    return _json(
+        asdict(replanning.case)
+        | {"live": replanning.live}
+        | {"planners": [asdict(one) | {"misses": replanning_misses(replanning, one, results)} for one in results]}
+        for replanning, results in found
+    )
+
+
 def scale_json(found: Sequence[tuple[Case, Sequence[Scaled]]]) -> str:
     """Return time and memory on the large cases as JSON."""
     return _json(asdict(case) | {"planners": [asdict(one) for one in results]} for case, results in found)
@@ -66,7 +82,7 @@ def scale_json(found: Sequence[tuple[Case, Sequence[Scaled]]]) -> str:
 
 def show(table: Table) -> None:
     """Print a table at its full width, wherever it goes."""
-    Console(width=190).print(table)
+    Console(width=280).print(table)
 
 
 def _table(*columns: str) -> Table:
@@ -76,6 +92,25 @@ def _table(*columns: str) -> Table:
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True)
     return table
+
+
+def _add_case(table: Table, case: Case | Replanning, rows: Iterable[tuple[str, ...]]) -> None:
+    """Add the rows of a case, which is named in the first."""
+    for row, cells in enumerate(rows):
+        table.add_row("" if row else str(case), *cells)
+    table.add_section()
+
+
+def _replanned(replanning: Replanning, one: Replanned, results: Sequence[Replanned]) -> tuple[str, ...]:
+    planner, *reached = _balance(one.result)
+    return (
+        planner,
+        str(one.ask.limits) if one.ask else "",
+        *reached,
+        *("" if share is None else f"{share:.2%}" for share in (one.moved, one.required, one.off_node)),
+        _ratio(one.result),
+        _verdict(one.result, replanning_misses(replanning, one, results)),
+    )
 
 
 def _balance(result: Result) -> tuple[str, ...]:
@@ -90,10 +125,13 @@ def _balance(result: Result) -> tuple[str, ...]:
     )
 
 
-def _verdict(case: Case, result: Result, results: Sequence[Result]) -> str:
+def _ratio(result: Result) -> str:
+    return "" if result.times_vllm is None else f"{result.times_vllm:.1f}"
+
+
+def _verdict(result: Result, found: list[str]) -> str:
     if not result.planner.startswith("equipoise"):
         return ""
-    found = misses(case, result, results)
     return f"[red]MISS {', '.join(found)}[/red]" if found else "[green]ok[/green]"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -9,6 +10,10 @@ if TYPE_CHECKING:
 
     from benchmarks.cases import Case
     from benchmarks.compare import Result
+    from benchmarks.replanning import Replanned
+    from benchmarks.replanning_cases import Replanning
+
+ROUNDING = 1e-9
 
 
 def misses(case: Case, result: Result, results: Sequence[Result]) -> list[str]:
@@ -32,4 +37,32 @@ def misses(case: Case, result: Result, results: Sequence[Result]) -> list[str]:
         found.append("PAR > vLLM's")
     if not thorough and target.times_vllm and result.times_vllm and result.times_vllm < target.times_vllm:
         found.append(f"ms > vLLM's / {target.times_vllm:g}")
+    if not thorough and target.ms and result.ms > target.ms:
+        found.append(f"ms > {target.ms:g}")
     return found
+
+
+def replanning_misses(replanning: Replanning, one: Replanned, found: Sequence[Replanned]) -> list[str]:
+    """Return what a plan of Equipoise misses, in words: its targets, its limits, or what stricter limits reach.
+
+    Moves that no plan can do without are made whatever the limit is. Where there are just as many, and every expert
+    has a slot, each of them is of an expert that would have had none.
+    """
+    if one.ask is None:
+        return []
+    limits = one.ask.limits
+    missed = misses(replace(replanning.case, target=one.ask.target), one.result, [one.result])
+    if one.unplaced:
+        missed.append(f"{one.unplaced} experts without a slot")
+    if _exceeds(one.moved, limits.max_moves) and _exceeds(one.moved, one.required):
+        missed.append("moved > max_moves")
+    if _exceeds(one.off_node, limits.off_node):
+        missed.append("off node > off_node")
+    stricter = [other for other in found[: found.index(one)] if other.result.planner == one.result.planner]
+    if any(one.result.par_mean > other.result.par_mean for other in stricter):
+        missed.append("PAR > within stricter limits")
+    return missed
+
+
+def _exceeds(share: float | None, most: float | None) -> bool:
+    return share is not None and most is not None and share > most + ROUNDING

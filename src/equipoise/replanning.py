@@ -15,7 +15,7 @@ import numpy as np
 from equipoise.afresh import plan_afresh
 from equipoise.balance import balance
 from equipoise.bounds import lower_bounds
-from equipoise.locality import ANYWHERE, attainable_peaks, homes
+from equipoise.locality import attainable_peaks, homes
 from equipoise.placement import Placement
 from equipoise.relabelling import relabel
 from equipoise.spending import Expense, stops_within
@@ -225,20 +225,24 @@ def _afresh_instead(
 
 def _stops(task: Task, found: Found) -> tuple[NDArray[np.int64], float | None]:
     """Return after how many changes each layer stops; and the mean PAR reached there, if that is not worth it."""
-    every = np.arange(len(found.changes))
     mean = task.counts.sum(axis=1, keepdims=True) / len(task.gpus)
     idle = np.where(np.isinf(found.course.peak), np.inf, 1.0)
     par = np.divide(found.course.peak, mean, out=idle, where=mean > 0)
-    expenses = []
-    if task.counts_moves:
-        expenses.append(Expense(found.course.moves.astype(np.float64), task.most_moves))
-    if task.homes > 1 and task.off_node > 0:
-        expenses.append(Expense(found.course.off_node, task.off_node * float(task.counts.sum())))
-    stops = stops_within(par, expenses)
-    offered, least = float(par[every, stops].mean()), float(par[:, 0].mean()) * (1 - task.min_gain)
-    if offered <= least or not stops.any():
+
+    def stops_with(most_moves: float) -> NDArray[np.int64]:
+        expenses = []
+        if task.counts_moves:
+            expenses.append(Expense(found.course.moves.astype(np.float64), most_moves))
+        if task.homes > 1 and task.off_node > 0:
+            expenses.append(Expense(found.course.off_node, task.off_node * float(task.counts.sum())))
+        return stops_within(par, expenses)
+
+    stops = stops_with(task.most_moves)
+    if not task.min_gain:
         return stops, None
-    return np.zeros_like(stops), offered
+    every, stay = np.arange(len(par)), stops_with(0.0)
+    offered, least = float(par[every, stops].mean()), float(par[every, stay].mean()) * (1 - task.min_gain)
+    return (stops, None) if offered <= least or (stops == stay).all() else (stay, offered)
 
 
 def _placement(task: Task, slots: NDArray[np.int64]) -> Placement:
