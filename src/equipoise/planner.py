@@ -130,7 +130,8 @@ def plan(
         Whether every replica stays on its group's home node (strict, what is done if not given), may live on another
         where that lowers the peak (soft), or whether groups do not matter (none).
     off_node : float, optional
-        Share of the load of all layers that may be served off its home node, 0 to 1; makes the locality soft.
+        Share of the load of all layers that may be served off its home node, 0 to 1; makes the locality soft, and
+        strict where it is 0.
     current : Placement, optional
         The placement that is live, to start from: experts stay where they are, in their slots, unless a move pays. Its
         cluster may be another; GPUs are known by their numbers, and -1 is an empty slot.
@@ -246,9 +247,8 @@ def _locality(locality: Locality | None, off_node: float | None, groups: int) ->
         raise InputError(f"off_node is {off_node} but {why}; expected groups and locality 'soft', or no off_node")
     if groups == 1 or locality == "none":
         return "none", 1.0
-    if off_node is not None:
-        return "soft", check_share("off_node", off_node)
-    return ("soft", 1.0) if locality == "soft" else ("strict", 0.0)
+    share = 1.0 if off_node is None and locality == "soft" else check_share("off_node", off_node or 0.0)
+    return ("soft", share) if share else ("strict", 0.0)
 
 
 def _most_moves(max_moves: float | None, min_gain: float, current: Placement | None, slots: int) -> float:

@@ -104,8 +104,7 @@ class Task:
         gone = ((slots[..., :, None] == slots[..., None, :]) & earlier).any(axis=3)
         if self.off_node == 0 and self.homes > 1:
             home = np.take_along_axis(self.home, slots.reshape(len(slots), -1), axis=1).reshape(slots.shape)
-            room = np.bincount(self.node, minlength=self.homes) * self.cluster.slots_per_gpu
-            gone |= (home != self.node[:, None]) & (room * self.homes >= self.resident.experts)[home]
+            gone |= home != self.node[:, None]
         return np.ascontiguousarray(np.where(gone, -1, slots))
 
     @cached_property

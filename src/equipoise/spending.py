@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 HALVINGS = 60
+# Sums of the same loads in another order differ by far less, as a share of what is spent.
+ROUNDING = 1e-9
 # What spending everything, or a move where there is no limit, may cost in PAR at least: it decides between equals.
 LEAST_RATE = 1e-12
 
@@ -19,6 +21,17 @@ class Expense(NamedTuple):
 
     spent: NDArray[np.float64]  # [layers, changes + 1], after each change of a layer; the first cannot be saved
     budget: float  # for all layers together; inf for none
+
+    @property
+    def unit(self) -> float:
+        """What counts as 1: the whole budget where there is one."""
+        least = 2 * ROUNDING * float(np.abs(self.spent).max(initial=1.0))
+        return self.budget if least < self.budget < np.inf else 1.0
+
+    def beyond_what_cannot_be_saved(self) -> Expense:
+        """Return what is spent on top of the first column, and what is left for that."""
+        left = max(self.budget - float(self.spent[:, 0].sum()), 0.0)
+        return Expense(self.spent - self.spent[:, :1], left + ROUNDING * float(np.abs(self.spent).max()))
 
 
 def stops_within(par: NDArray[np.float64], expenses: list[Expense]) -> NDArray[np.int64]:
@@ -46,10 +59,9 @@ def stops_within(par: NDArray[np.float64], expenses: list[Expense]) -> NDArray[n
     [1, 0]
     """
     every = np.arange(len(par))
-    extra = [Expense(e.spent - e.spent[:, :1], max(e.budget - float(e.spent[:, 0].sum()), 0.0)) for e in expenses]
+    extra = [e.beyond_what_cannot_be_saved() for e in expenses]
     # What is saved of one budget pays for none of the other: at a high enough rate nothing is spent.
-    units = [e.budget if 0 < e.budget < np.inf else 1.0 for e in extra]
-    price = sum((np.maximum(e.spent, 0) / unit for e, unit in zip(extra, units, strict=True)), np.zeros_like(par))
+    price = sum((np.maximum(e.spent, 0) / e.unit for e in extra), np.zeros_like(par))
 
     def stops_at(rate: float) -> NDArray[np.int64]:
         return np.asarray(np.argmin(par + rate * price, axis=1), np.int64)

@@ -1,8 +1,8 @@
 """Step 4 where changes have a price: relieve the peak GPU, each time by the change that is worth most for its price.
 
-What is bought is *relief*: the load that GPUs have above the aim, a peak to come near to, added up over the GPUs. It
-sees what the peak alone does not: that a transfer lightens all holders of an expert, and that a GPU brought below
-the aim needs no second change.
+What is bought is *relief*: less pressure. The pressure of a GPU is the square of its load above the aim, a peak to come
+near to, and counts for all GPUs together. It sees what the peak alone does not: that a transfer lightens all holders of
+an expert, and that a GPU brought below the aim needs no second change.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ import numpy as np
 
 from equipoise.solver.compiling import kernel
 from equipoise.solver.pool import Pool, holds, peak, swap_parcels, transfer
-from equipoise.solver.swapping import LEAST_FALL
 
 if TYPE_CHECKING:
     from equipoise.solver.arrays import Flags, Floats, Integers
 
+# Pressure that falls by less than this share of the peak's square has not fallen: nobody notices a GPU that is a
+# hundred-thousandth above the aim.
+LEAST_RELIEF = 1e-10
 # What costs nothing, or brings a replica back to where it was, is still a change: it counts as a quarter of a move.
 LEAST_PRICE = 0.25
 
@@ -97,7 +99,7 @@ def _choose(pool: Pool, terms: Terms, room: Room, aim: float, change: Integers) 
     """Write the change that gives most relief for its price; return whether any is needed and gives some."""
     if peak(pool) <= aim:
         return False
-    worth, receiver, donor, gpu = _best_transfer(pool, terms, room, aim, LEAST_FALL * peak(pool))
+    worth, receiver, donor, gpu = _best_transfer(pool, terms, room, aim, LEAST_RELIEF * peak(pool) ** 2)
     light, give, take = _best_swap(pool, terms, room, aim, worth)
     if light >= 0:
         change[GPU], change[GIVE], change[TAKE], change[RECEIVER] = light, give, take, -1
@@ -138,8 +140,8 @@ def _best_swap(pool: Pool, terms: Terms, room: Room, aim: float, worth: float) -
         least = _price_parcels(pool, terms, heavy, light, room.give)
         least += _price_parcels(pool, terms, light, heavy, room.take)
         # The two loads can at best be made equal.
-        most = _above(peak(pool), aim) + _above(pool.gpu_load[light], aim)
-        most -= 2 * _above((peak(pool) + pool.gpu_load[light]) / 2, aim)
+        most = _pressure(peak(pool), aim) + _pressure(pool.gpu_load[light], aim)
+        most -= 2 * _pressure((peak(pool) + pool.gpu_load[light]) / 2, aim)
         if most > worth * max(least, LEAST_PRICE):
             worth, give, take = _best_exchange(pool, room, heavy, light, aim, worth)
             if give >= 0:
@@ -167,7 +169,7 @@ def _price_parcels(pool: Pool, terms: Terms, gpu: int, other: int, price: Floats
 def _best_exchange(pool: Pool, room: Room, heavy: int, light: int, aim: float, worth: float) -> tuple[float, int, int]:
     """Find the two replicas whose exchange gives more than ``worth``, and most, relief for its price."""
     heavy_load, light_load = pool.gpu_load[heavy], pool.gpu_load[light]
-    above = _above(heavy_load, aim) + _above(light_load, aim)
+    before = _pressure(heavy_load, aim) + _pressure(light_load, aim)
     best_give, best_take = -1, -1
     for give in range(room.give.size):
         for take in range(room.take.size):
@@ -176,7 +178,7 @@ def _best_exchange(pool: Pool, room: Room, heavy: int, light: int, aim: float, w
                 break
             if moved <= 0:
                 continue
-            relief = above - _above(heavy_load - moved, aim) - _above(light_load + moved, aim)
+            relief = before - _pressure(heavy_load - moved, aim) - _pressure(light_load + moved, aim)
             price = max(room.give[give] + room.take[take], LEAST_PRICE)
             if relief <= worth * price:
                 continue
@@ -213,7 +215,7 @@ def _weigh_receivers(pool: Pool, terms: Terms, room: Room, aim: float) -> None:
         for i in range(copies):
             gpu = pool.holders[expert, i]
             load = pool.gpu_load[gpu]
-            relief += _above(load, aim) - _above(load - pool.share[expert] + smaller, aim)
+            relief += _pressure(load, aim) - _pressure(load - pool.share[expert] + smaller, aim)
             away += int(_is_off(terms.home[expert], terms.node[gpu]))
         room.smaller[expert], room.relief[expert], room.away[expert] = smaller, relief, away
 
@@ -230,7 +232,7 @@ def _best_receiver(
     """
     heavy, best = pool.ranking[0], -1
     rise = pool.load[donor] / (pool.copies[donor] - 1) - pool.share[donor]
-    heavy_rise, gain = 0.0, _above(pool.gpu_load[gpu], aim)
+    heavy_rise, gain = 0.0, _pressure(pool.gpu_load[gpu], aim)
     for i in range(pool.copies[donor]):
         other = pool.holders[donor, i]
         if other == gpu:
@@ -241,18 +243,18 @@ def _best_receiver(
         load = pool.gpu_load[other]
         if load + rise >= peak(pool):
             return worth, -1
-        gain -= _above(load + rise, aim) - _above(load, aim)
+        gain -= _pressure(load + rise, aim) - _pressure(load, aim)
     rest = pool.gpu_load[gpu] - pool.share[donor]
     given_up = _price_of_dropping(pool, terms, donor, gpu, room.away[donor])
     for at in range(pool.load.size if gpu == heavy else pool.slots.shape[1]):
         receiver = at if gpu == heavy else pool.slots[heavy, at]
         slot_load = rest + room.smaller[receiver]
-        relief = gain + room.relief[receiver] - _above(slot_load, aim)
+        relief = gain + room.relief[receiver] - _pressure(slot_load, aim)
         if slot_load >= peak(pool) or relief <= worth * LEAST_PRICE:
             continue
         if heavy_rise > 0:
             heavy_load = peak(pool) - pool.share[receiver] + room.smaller[receiver]
-            relief -= _above(heavy_load + heavy_rise, aim) - _above(heavy_load, aim)
+            relief -= _pressure(heavy_load + heavy_rise, aim) - _pressure(heavy_load, aim)
             if heavy_load + heavy_rise >= peak(pool):
                 continue
         price = max(given_up + _price_of_adding(pool, terms, receiver, gpu, room.away[receiver]), LEAST_PRICE)
@@ -293,5 +295,7 @@ def _price_off_node(terms: Terms, load: float) -> float:
 
 
 @kernel
-def _above(load: float, aim: float) -> float:
-    return max(load - aim, 0.0)
+def _pressure(load: float, aim: float) -> float:
+    """Return how much a GPU of this load asks for relief."""
+    above = max(load - aim, 0.0)
+    return above * above
