@@ -29,7 +29,8 @@ from equipoise.loads import Loads
 from equipoise.locality import Locality, homes, off_node_load
 from equipoise.migration import count_moves
 from equipoise.placement import Placement
-from equipoise.replanning import Replanned, Task, replan, resident
+from equipoise.replanning import Replanned, replan
+from equipoise.task import Task, resident
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,8 +6,6 @@ Where that is more than the budget allows, the course is taken again up to the c
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -15,7 +13,7 @@ import numpy as np
 from equipoise.afresh import plan_afresh
 from equipoise.balance import balance
 from equipoise.bounds import lower_bounds
-from equipoise.locality import attainable_peaks, homes
+from equipoise.locality import attainable_peaks
 from equipoise.placement import Placement
 from equipoise.relabelling import relabel
 from equipoise.spending import Expense, stops_within
@@ -26,91 +24,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from equipoise.cluster import Cluster
     from equipoise.effort import Settings
     from equipoise.solver.relief import Course
+    from equipoise.task import Task
 
 # A layer's slots are gone through about so often: for worthwhile_workers.
 SEARCHES_PER_SLOT = 20
 # Of all that was tried, 1.1 was the most.
 MOST_CHANGES_PER_SLOT = 2
-
-
-@dataclass(frozen=True, eq=False)
-class Task:
-    """What is replanned, and what changes may cost.
-
-    Attributes
-    ----------
-    counts : ndarray, float64 ``[layers, experts]``
-        Expert loads.
-    cluster : Cluster
-        Where the experts shall live.
-    resident : Placement
-        What lives there now, on the same GPUs, in as many slots as there were.
-    groups : int
-        Expert groups that are each at home on a node; 1 where any expert is anywhere.
-    counts_moves : bool
-        Whether an expert that a GPU did not hold costs anything.
-    most_moves : float
-        How many there may be in all layers; inf for any number.
-    off_node : float
-        Share of the load of all layers that may be served off its home node.
-    min_gain : float
-        Share by which the mean PAR must fall for anything to move that need not.
-    """
-
-    counts: NDArray[np.float64]
-    cluster: Cluster
-    resident: Placement
-    groups: int
-    counts_moves: bool
-    most_moves: float
-    off_node: float
-    min_gain: float
-
-    @property
-    def gpus(self) -> list[int]:
-        """The live GPUs, the only ones that the search knows."""
-        return list(self.cluster.live)
-
-    @property
-    def homes(self) -> int:
-        """Nodes that experts are at home on; 1 where any expert is anywhere."""
-        return self.cluster.nodes if self.groups > 1 else 1
-
-    @property
-    def planned(self) -> int:
-        """Slots of a GPU that hold different experts: as many as its node's groups have, and as many as must or do."""
-        experts, gpus = self.resident.experts, len(self.gpus)
-        most_live = int((self.live >= 0).sum(axis=2).max())
-        return min(self.cluster.slots_per_gpu, max(experts // self.homes, -(-experts // gpus), most_live))
-
-    @cached_property
-    def home(self) -> NDArray[np.int64]:
-        """The node on which serving each expert costs nothing, int64 ``[layers, experts]``; -1 for any."""
-        return homes(self.resident, self.groups)
-
-    @cached_property
-    def node(self) -> NDArray[np.int64]:
-        """The node of each live GPU, int64 ``[live GPUs]``."""
-        return np.array(self.gpus) // self.cluster.gpus_per_node
-
-    @cached_property
-    def live(self) -> NDArray[np.int64]:
-        """The expert in each slot that may stay there, int64 ``[layers, live GPUs, slots]``; -1 in the others."""
-        slots = self.resident.phy2log.reshape(self.resident.layers, self.cluster.gpus, -1)[:, self.gpus]
-        earlier = np.tri(slots.shape[2], k=-1, dtype=np.bool_)
-        gone = ((slots[..., :, None] == slots[..., None, :]) & earlier).any(axis=3)
-        if self.off_node == 0 and self.homes > 1:
-            home = np.take_along_axis(self.home, slots.reshape(len(slots), -1), axis=1).reshape(slots.shape)
-            gone |= home != self.node[:, None]
-        return np.ascontiguousarray(np.where(gone, -1, slots))
-
-    @cached_property
-    def held(self) -> NDArray[np.bool_]:
-        """Whether each live GPU holds each expert's weights, bool ``[layers, live GPUs, experts]``."""
-        return np.ascontiguousarray(self.resident.held[:, self.gpus])
 
 
 class Replanned(NamedTuple):
@@ -128,16 +49,6 @@ class Found(NamedTuple):
     relieved: NDArray[np.int64]  # [layers], how many changes were made at a price
     changes: NDArray[np.int64]  # [layers], how many were made in all
     course: Course  # [layers, most changes + 2]; the peak is inf after the last change
-
-
-def resident(placement: Placement, cluster: Cluster) -> Placement:
-    """Return what of a placement lives on a cluster: GPUs keep their numbers; those dead or new hold nothing."""
-    before = placement.phy2log.reshape(placement.layers, placement.cluster.gpus, -1)
-    gpus = [gpu for gpu in cluster.live if gpu < placement.cluster.gpus]
-    slots = np.full((placement.layers, cluster.gpus, before.shape[2]), -1)
-    slots[:, gpus] = before[:, gpus]
-    as_wide = replace(cluster, slots_per_gpu=before.shape[2])
-    return Placement(slots.reshape(placement.layers, -1), as_wide, placement.experts)
 
 
 def replan(
@@ -177,7 +88,7 @@ def _search(
     slots = np.empty((layers, gpus, task.cluster.slots_per_gpu), np.int64)
     relieved, changes = np.empty(layers, np.int64), np.empty(layers, np.int64)
     ends = Ends(aim * (1 + settings.tolerance), aim * (1 + settings.worth), known, most_changes)
-    prices = float(task.counts_moves), 0.0 if task.homes == 1 else np.inf if task.off_node == 0 else 1.0
+    prices = float(task.counts_moves), 0.0 if task.home_nodes == 1 else np.inf if task.off_node == 0 else 1.0
 
     def begin() -> Callable[[slice], None]:
         desk = empty_desk(task.resident.experts, gpus, task.planned, settings.tries)
@@ -209,12 +120,12 @@ def _afresh_instead(
     too_high = end > bound * (1 + settings.worth)
     shape = task.cluster.gpus, task.cluster.slots_per_gpu
     comparable = task.live.shape[1:] == shape == (len(task.gpus), task.planned)
-    soft = task.homes > 1 and task.off_node > 0
+    soft = task.home_nodes > 1 and task.off_node > 0
     stuck = np.flatnonzero(too_high & (comparable and task.counts_moves and not soft))
     if not stuck.size:
         return stuck, found.slots[stuck]
     phy2log = plan_afresh(task.counts[stuck], task.cluster, task.groups, settings, workers)
-    slots = relabel(phy2log.reshape(found.slots[stuck].shape), task.live[stuck], task.resident.experts, task.homes)
+    slots = relabel(phy2log.reshape(found.slots[stuck].shape), task.live[stuck], task.resident.experts, task.home_nodes)
     placement = Placement(slots.reshape(phy2log.shape), task.cluster, task.resident.experts)
     at = stuck, found.changes[stuck] + 1
     found.course.peak[at] = balance(placement, task.counts[stuck]).peak[0]
@@ -232,7 +143,7 @@ def _stops(task: Task, found: Found) -> tuple[NDArray[np.int64], float | None]:
         expenses = []
         if task.counts_moves:
             expenses.append(Expense(found.course.moves.astype(np.float64), most_moves))
-        if task.homes > 1 and task.off_node > 0:
+        if task.home_nodes > 1 and task.off_node > 0:
             expenses.append(Expense(found.course.off_node, task.off_node * float(task.counts.sum())))
         return stops_within(par, expenses)
 

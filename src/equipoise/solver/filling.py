@@ -8,7 +8,7 @@ import numpy as np
 
 from equipoise.solver.compiling import kernel
 from equipoise.solver.heap import sort
-from equipoise.solver.pool import Pool, Queues, weigh
+from equipoise.solver.pool import Pool, Queues, contains, weigh
 
 if TYPE_CHECKING:
     from equipoise.solver.arrays import Integers
@@ -157,17 +157,9 @@ def _heaviest_lacking(pool: Pool, filled: Integers, gpu: int, home: Integers, no
         share = pool.load[expert] / pool.copies[expert]
         belongs = home[expert] in (ANY, node)
         better = share > most if belongs == at_home else belongs
-        if better and not _contains(pool, filled, gpu, expert):
+        if better and not contains(pool, filled, gpu, expert):
             heaviest, most, at_home = expert, share, belongs
     return heaviest
-
-
-@kernel
-def _contains(pool: Pool, filled: Integers, gpu: int, expert: int) -> bool:
-    for place in range(filled[gpu]):
-        if pool.slots[gpu, place] == expert:
-            return True
-    return False
 
 
 @kernel

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from equipoise.solver.compiling import kernel
 from equipoise.solver.heap import pop, push, replace, sort
-from equipoise.solver.pool import Pool, Queues, move, weigh
+from equipoise.solver.pool import Pool, Queues, contains, move, weigh
 
 if TYPE_CHECKING:
     from equipoise.solver.arrays import Integers
@@ -81,10 +81,10 @@ def _make_room(pool: Pool, filled: Integers, expert: int, copy: int) -> None:
         roomy += 1
     full = -1
     for gpu in range(filled.size):
-        if not _contains(pool, filled, gpu, expert) and (full < 0 or pool.gpu_load[gpu] < pool.gpu_load[full]):
+        if not contains(pool, filled, gpu, expert) and (full < 0 or pool.gpu_load[gpu] < pool.gpu_load[full]):
             full = gpu
     place = slots_per_gpu - 1
-    while _contains(pool, filled, roomy, pool.slots[full, place]):
+    while contains(pool, filled, roomy, pool.slots[full, place]):
         place -= 1
     guest = pool.slots[full, place]
     move(pool, guest, full, roomy)
@@ -94,12 +94,3 @@ def _make_room(pool: Pool, filled: Integers, expert: int, copy: int) -> None:
     pool.holders[expert, copy] = full
     pool.gpu_load[roomy] += pool.share[guest]
     pool.gpu_load[full] += pool.share[expert] - pool.share[guest]
-
-
-@kernel
-def _contains(pool: Pool, filled: Integers, gpu: int, expert: int) -> bool:
-    """Return whether one of the GPU's filled slots holds the expert; the holders are not complete yet."""
-    for place in range(filled[gpu]):
-        if pool.slots[gpu, place] == expert:
-            return True
-    return False

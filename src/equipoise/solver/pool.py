@@ -123,6 +123,15 @@ def holds(pool: Pool, gpu: int, expert: int) -> bool:
 
 
 @kernel
+def contains(pool: Pool, filled: Integers, gpu: int, expert: int) -> bool:
+    """Return whether one of the GPU's filled slots holds the expert; for a pool whose holders are not known yet."""
+    for place in range(filled[gpu]):
+        if pool.slots[gpu, place] == expert:
+            return True
+    return False
+
+
+@kernel
 def weigh(pool: Pool, gpu: int) -> None:
     """Bring the GPU's pieces, their order and its load up to date with its slots."""
     slots, pieces = pool.slots[gpu], pool.pieces[gpu]
