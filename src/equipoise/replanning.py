@@ -144,7 +144,7 @@ def _stops(task: Task, found: Found) -> tuple[NDArray[np.int64], float | None]:
         if task.counts_moves:
             expenses.append(Expense(found.course.moves.astype(np.float64), most_moves))
         if task.home_nodes > 1 and task.off_node > 0:
-            expenses.append(Expense(found.course.off_node, task.off_node * float(task.counts.sum())))
+            expenses.append(Expense(found.course.off_node / (float(task.counts.sum()) or 1.0), task.off_node))
         return stops_within(par, expenses)
 
     stops = stops_with(task.most_moves)

@@ -17,7 +17,7 @@ LEAST_RATE = 1e-12
 
 
 class Expense(NamedTuple):
-    """Something that changes use up: moves, or load served off its home node."""
+    """Something that changes use up: moves, or the share of the load that is served off its home node."""
 
     spent: NDArray[np.float64]  # [layers, changes + 1], after each change of a layer; the first cannot be saved
     budget: float  # for all layers together; inf for none
@@ -25,8 +25,7 @@ class Expense(NamedTuple):
     @property
     def unit(self) -> float:
         """What counts as 1: the whole budget where there is one."""
-        least = 2 * ROUNDING * float(np.abs(self.spent).max(initial=1.0))
-        return self.budget if least < self.budget < np.inf else 1.0
+        return self.budget if 2 * ROUNDING * float(np.abs(self.spent).max()) < self.budget < np.inf else 1.0
 
     def beyond_what_cannot_be_saved(self) -> Expense:
         """Return what is spent on top of the first column, and what is left for that."""
