@@ -48,7 +48,7 @@ class Found(NamedTuple):
     slots: NDArray[np.int64]  # [layers, live GPUs, slots per GPU], the expert in each at the end
     relieved: NDArray[np.int64]  # [layers], how many changes were made at a price
     changes: NDArray[np.int64]  # [layers], how many were made in all
-    course: Course  # [layers, most changes + 2]; the peak is inf after the last change
+    course: Course  # [layers, most changes + 2], in units of the mean GPU load; the peak is inf after the last change
 
 
 def replan(
@@ -56,7 +56,7 @@ def replan(
 ) -> Replanned:
     """Search all layers, and stop each where the budgets, spent where they gain most, are used up."""
     gpus = np.bincount(task.node, minlength=task.cluster.nodes)
-    aim = attainable_peaks(task.counts, task.home, gpus, task.off_node)
+    aim = attainable_peaks(task.counts, task.home, gpus, task.off_node) / task.mean
     most = np.full(len(aim), MOST_CHANGES_PER_SLOT * task.cluster.live_slots)
     found = _search(task, settings, aim, most, None, workers, progress)
     stuck, afresh = _afresh_instead(task, settings, found, workers)
@@ -78,11 +78,15 @@ def _search(
     workers: int | None,
     progress: Callable[[int, int], None] | None,
 ) -> Found:
-    """Go from the resident placement as far as changes pay, or are allowed; along the course of an earlier search."""
+    """Go from the resident placement as far as changes pay, or are allowed; along the course of an earlier search.
+
+    Loads are in units of the mean GPU load of their layer, so that no square of one is too large or too small.
+    """
     from equipoise.solver.relief import Course, empty_courses
     from equipoise.solver.replanning import Ends, Start, empty_desk, replan_layers
 
     layers, gpus, _ = task.live.shape
+    loads = task.counts / task.mean[:, None]
     course = earlier.course if earlier else empty_courses(layers, int(most_changes.max()) + 1)
     known = np.minimum(most_changes, earlier.relieved) if earlier else np.zeros(layers, np.int64)
     slots = np.empty((layers, gpus, task.cluster.slots_per_gpu), np.int64)
@@ -97,7 +101,7 @@ def _search(
             start = Start(task.live[part], task.held[part], task.home[part], task.node, *prices)
             till = Ends(ends.aim[part], ends.worth[part], ends.known[part], ends.changes[part])
             notes = Course(course.change[part], course.peak[part], course.moves[part], course.off_node[part])
-            replan_layers(task.counts[part], start, till, desk, notes, relieved[part], changes[part], slots[part])
+            replan_layers(loads[part], start, till, desk, notes, relieved[part], changes[part], slots[part])
 
         return work
 
@@ -115,7 +119,7 @@ def _afresh_instead(
     There are none where GPUs or slots are not what they were, or groups may be served off their node.
     """
     every = np.arange(len(found.changes))
-    end = found.course.peak[every, found.changes]
+    end = found.course.peak[every, found.changes] * task.mean
     bound = lower_bounds(task.counts, task.cluster, task.groups, end, settings.tolerance)
     too_high = end > bound * (1 + settings.worth)
     shape = task.cluster.gpus, task.cluster.slots_per_gpu
@@ -128,23 +132,22 @@ def _afresh_instead(
     slots = relabel(phy2log.reshape(found.slots[stuck].shape), task.live[stuck], task.resident.experts, task.home_nodes)
     placement = Placement(slots.reshape(phy2log.shape), task.cluster, task.resident.experts)
     at = stuck, found.changes[stuck] + 1
-    found.course.peak[at] = balance(placement, task.counts[stuck]).peak[0]
+    found.course.peak[at] = balance(placement, task.counts[stuck]).par[0]
     found.course.moves[at] = np.count_nonzero(placement.held & ~task.held[stuck], axis=(1, 2))
     return stuck, slots
 
 
 def _stops(task: Task, found: Found) -> tuple[NDArray[np.int64], float | None]:
     """Return after how many changes each layer stops; and the mean PAR reached there, if that is not worth it."""
-    mean = task.counts.sum(axis=1, keepdims=True) / len(task.gpus)
-    idle = np.where(np.isinf(found.course.peak), np.inf, 1.0)
-    par = np.divide(found.course.peak, mean, out=idle, where=mean > 0)
+    par = np.where(task.counts.any(axis=1, keepdims=True), found.course.peak, np.maximum(found.course.peak, 1))
+    off_node = found.course.off_node * task.mean[:, None] / (float(task.counts.sum()) or 1.0)
 
     def stops_with(most_moves: float) -> NDArray[np.int64]:
         expenses = []
         if task.counts_moves:
             expenses.append(Expense(found.course.moves.astype(np.float64), most_moves))
         if task.home_nodes > 1 and task.off_node > 0:
-            expenses.append(Expense(found.course.off_node / (float(task.counts.sum()) or 1.0), task.off_node))
+            expenses.append(Expense(off_node, task.off_node))
         return stops_within(par, expenses)
 
     stops = stops_with(task.most_moves)

@@ -50,6 +50,12 @@ class Task:
     off_node: float
     min_gain: float
 
+    @cached_property
+    def mean(self) -> NDArray[np.float64]:
+        """Mean load of the live GPUs, float64 ``[layers]``; 1 where a layer is idle."""
+        mean = self.counts.sum(axis=1) / len(self.gpus)
+        return np.where(mean > 0, mean, 1.0)
+
     @property
     def gpus(self) -> list[int]:
         """The live GPUs, the only ones that the search knows."""
