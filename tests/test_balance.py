@@ -35,6 +35,29 @@ def test_par_and_balancedness():
     np.testing.assert_allclose(result.balancedness, [[2 / 3, 1, 1]])
 
 
+def test_dead_gpus_and_empty_slots_have_no_load_and_the_live_ones_share_the_mean():
+    cluster = Cluster(gpus=3, slots_per_gpu=2, dead=[1])
+    result = balance(Placement([[0, 1, -1, -1, 0, -1]], cluster, experts=2), [[60, 30]])
+    assert result.gpu_load.tolist() == [[[60, 0, 30]]]
+    assert result.mean.tolist() == [[45]]
+    assert result.par.tolist() == [[60 / 45]]
+
+
+def test_an_expert_that_lives_nowhere_has_no_load():
+    result = balance(Placement([[0, -1]], Cluster(gpus=2), experts=2), [[3, 5]])
+    assert result.gpu_load.tolist() == [[[3, 0]]]
+
+
+@given(st.data())
+def test_empty_slots_take_no_part(data):
+    experts = st.integers(-1, 4)
+    row = data.draw(st.lists(experts, min_size=6, max_size=6))
+    load = data.draw(st.lists(st.integers(0, 1000), min_size=5, max_size=5))
+    result = balance(Placement([row], Cluster(gpus=3, slots_per_gpu=2), experts=5), [load])
+    expected = [sum(load[e] / row.count(e) for e in row[first : first + 2] if e >= 0) for first in (0, 2, 4)]
+    np.testing.assert_allclose(result.gpu_load[0, 0], expected, rtol=1e-12)
+
+
 @pytest.mark.parametrize("shape", [(3,), (2, 2), (1, 3)])
 def test_loads_of_another_model_are_refused(shape):
     placement = Placement.default(Cluster(gpus=2), experts=2, layers=1)

@@ -64,6 +64,31 @@ def test_messages_say_what_to_use():
         Cluster(gpus=32, nodes=5)
 
 
+@given(gpus=st.integers(1, 20), dead=st.lists(st.integers(0, 19), max_size=20), slots_per_gpu=st.integers(1, 9))
+def test_every_gpu_is_dead_or_live_and_only_the_slots_of_live_ones_count(gpus, dead, slots_per_gpu):
+    dead = [gpu for gpu in dead if gpu < gpus]
+    if len(set(dead)) == gpus:
+        with pytest.raises(InputError, match=f"all {gpus} GPUs are said to be dead; expected one at least"):
+            Cluster(gpus, slots_per_gpu=slots_per_gpu, dead=dead)
+        return
+    cluster = Cluster(gpus, slots_per_gpu=slots_per_gpu, dead=dead)
+    assert cluster.dead == tuple(sorted(set(dead)))
+    assert sorted(cluster.dead + cluster.live) == list(range(gpus))
+    assert cluster.live_slots == sum(slots_per_gpu for gpu in range(gpus) if gpu not in dead)
+    assert cluster.slots == gpus * slots_per_gpu
+
+
+def test_clusters_with_the_same_dead_gpus_are_equal():
+    assert Cluster(4, dead=[2, 1, 2]) == Cluster(4, dead=(1, 2)) != Cluster(4)
+    assert len({Cluster(4, dead=range(2)), Cluster(4, dead=[1, 0])}) == 1
+
+
+@pytest.mark.parametrize("gpu", [4, -1, 1.0, True, "1", None])
+def test_what_is_no_gpu_cannot_be_dead(gpu):
+    with pytest.raises(InputError, match=f"GPU {gpu!r} is said to be dead; expected GPUs from 0 to 3$"):
+        Cluster(gpus=4, dead=[0, gpu])
+
+
 @pytest.mark.parametrize("number", [0, -1, 1.0, True, "8", None])
 @pytest.mark.parametrize("name", ["gpus", "nodes", "slots_per_gpu"])
 def test_numbers_that_are_no_counts_are_refused_by_name(name, number):

@@ -11,15 +11,16 @@ from equipoise import Cluster, InputError, Placement
 
 
 @st.composite
-def placements(draw):
+def placements(draw, least=0):
+    """Slots that hold anything from expert ``least`` on; -1 for empty slots too."""
     gpus, slots_per_gpu, layers = (draw(st.integers(1, 5)) for _ in range(3))
     experts = draw(st.integers(1, 8))
-    row = st.lists(st.integers(0, experts - 1), min_size=gpus * slots_per_gpu, max_size=gpus * slots_per_gpu)
+    row = st.lists(st.integers(least, experts - 1), min_size=gpus * slots_per_gpu, max_size=gpus * slots_per_gpu)
     phy2log = draw(st.lists(row, min_size=layers, max_size=layers))
     return Placement(phy2log, Cluster(gpus=gpus, slots_per_gpu=slots_per_gpu), experts)
 
 
-@given(placements())
+@given(placements(least=-1))
 def test_counts_slots_and_duplicates_follow_from_the_slots(placement):
     per_gpu = placement.cluster.slots_per_gpu
     for layer, row in enumerate(placement.phy2log.tolist()):
@@ -28,7 +29,10 @@ def test_counts_slots_and_duplicates_follow_from_the_slots(placement):
             found = [slot for slot, held in enumerate(row) if held == expert]
             assert slots == found + [-1] * (len(slots) - len(found))
         gpus = [row[first : first + per_gpu] for first in range(0, len(row), per_gpu)]
-        assert placement.duplicates[layer] == sum(len(gpu) - len(Counter(gpu)) for gpu in gpus)
+        held = [[expert for expert in gpu if expert >= 0] for gpu in gpus]
+        assert placement.duplicates[layer] == sum(len(gpu) - len(Counter(gpu)) for gpu in held)
+        for gpu, experts in enumerate(held):
+            assert np.flatnonzero(placement.held[layer, gpu]).tolist() == sorted(set(experts))
     assert placement.log2phy.shape[2] == placement.logcnt.max()
 
 
@@ -36,6 +40,25 @@ def test_counts_slots_and_duplicates_follow_from_the_slots(placement):
 def test_validate_asks_for_every_expert_and_no_avoidable_duplicate(placement):
     avoidable = placement.cluster.slots_per_gpu <= placement.experts
     valid = placement.logcnt.all() and not (avoidable and placement.duplicates.any())
+    try:
+        placement.validate()
+        assert valid
+    except InputError:
+        assert not valid
+
+
+@given(placement=placements(least=-1), data=st.data())
+def test_validate_asks_that_just_the_dead_gpus_are_empty(placement, data):
+    gpus, slots_per_gpu = placement.cluster.gpus, placement.cluster.slots_per_gpu
+    dead = data.draw(st.sets(st.integers(0, gpus - 1), max_size=gpus - 1))
+    cluster = Cluster(gpus, slots_per_gpu=slots_per_gpu, dead=dead)
+    empty = np.repeat([gpu in dead for gpu in range(gpus)], slots_per_gpu)
+    if data.draw(st.booleans()):
+        placement = Placement(np.where(empty, -1, np.maximum(placement.phy2log, 0)), cluster, placement.experts)
+    placement = Placement(placement.phy2log, cluster, placement.experts)
+    just_those = ((placement.phy2log < 0) == empty).all()
+    avoidable = slots_per_gpu <= placement.experts
+    valid = just_those and placement.logcnt.all() and not (avoidable and placement.duplicates.any())
     try:
         placement.validate()
         assert valid
@@ -53,11 +76,19 @@ def test_the_default_layout_repeats_the_first_experts_on_the_last_slots():
     [
         ([0, 1, 2, 2], "layer 1, GPU 1 holds expert 2 twice"),
         ([0, 1, 1, 0], "layer 1 holds no replica of expert 2"),
+        ([0, 1, 2, -1], r"layer 1, slot 3 is empty \(-1\) but its GPU is not dead; expected an expert"),
     ],
 )
 def test_validate_names_the_place(row, message):
     with pytest.raises(InputError, match=message):
         Placement([[0, 1, 2, 0], row], Cluster(gpus=2, slots_per_gpu=2), experts=3).validate()
+
+
+def test_validate_names_the_slot_of_a_dead_gpu_that_holds_an_expert():
+    cluster = Cluster(gpus=3, slots_per_gpu=2, dead=[1])
+    Placement([[0, 1, -1, -1, 2, 0]], cluster, experts=3).validate()
+    with pytest.raises(InputError, match="layer 1, slot 3 is on a dead GPU but holds expert 2; expected -1"):
+        Placement([[0, 1, -1, -1, 2, 0], [0, 1, -1, 2, 1, 0]], cluster, experts=3).validate()
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ class Cluster:
     def _known_dead(self) -> tuple[int, ...]:
         """Return the dead GPUs, each once, in rising order."""
         for gpu in self.dead:
-            if not isinstance(gpu, Integral) or gpu not in range(self.gpus):
+            if not isinstance(gpu, Integral) or isinstance(gpu, bool) or gpu not in range(self.gpus):
                 raise InputError(f"GPU {gpu!r} is said to be dead; expected GPUs from 0 to {self.gpus - 1}")
         dead = tuple(sorted({int(gpu) for gpu in self.dead}))
         if len(dead) == self.gpus:

@@ -44,11 +44,28 @@ def test_what_is_saved_is_loaded(tmp_path_factory, gpus, nodes, redundant, seed)
     np.testing.assert_array_equal(loaded.phy2log, rows)
 
 
+@given(dead=st.sets(st.integers(0, 4), max_size=4), seed=st.integers(0, 9))
+def test_dead_gpus_are_saved_with_their_empty_slots(tmp_path_factory, dead, seed):
+    cluster = Cluster(gpus=5, slots_per_gpu=3, dead=dead)
+    rows = np.full((2, 5, 3), -1)
+    rows[:, list(cluster.live)] = np.random.default_rng(seed).permuted(np.arange(3))
+    path = tmp_path_factory.getbasetemp() / "dead.json"
+    Placement(rows.reshape(2, -1), cluster, experts=3).save(path)
+    assert json.loads(path.read_text())["cluster"].get("dead", []) == sorted(dead)
+    loaded = Placement.load(path)
+    assert loaded.cluster == cluster
+    np.testing.assert_array_equal(loaded.phy2log, rows.reshape(2, -1))
+
+
 def test_the_file_is_json_with_one_layer_a_line(path):
     Placement(VALID["physical_to_logical_map"], Cluster(**VALID["cluster"]), 3).save(path)
     assert json.loads(path.read_text()) == VALID
     assert "  [0,1,2,0],\n  [2,1,0,1]\n" in path.read_text()
     assert is_placement(path)
+
+
+def dead(*gpus, rows=((0, 1, 2, 0), (2, 1, 0, 1))):
+    return changed(cluster=VALID["cluster"] | {"dead": list(gpus)}, physical_to_logical_map=rows)
 
 
 def changed(**changes):
@@ -71,6 +88,24 @@ def changed(**changes):
         (changed(cluster=VALID["cluster"] | {"nodes": 3}), "2 GPUs do not divide over 3 nodes"),
         (changed(cluster=VALID["cluster"] | {"gpus": 10**30}), "expected at least as many slots"),
         (changed(cluster=VALID["cluster"] | {"slots_per_gpu": 3}), r"shape \[2, 4\]; expected \[layers, 6\]"),
+        (changed(cluster=VALID["cluster"] | {"dead": 1}), "cluster: dead is 1; expected a list of GPUs"),
+        (changed(cluster=VALID["cluster"] | {"dead": {"1": 1}}), "cluster: dead is .*; expected a list of GPUs"),
+        (changed(cluster=VALID["cluster"] | {"dead": None}), "cluster: dead is None; expected a list of GPUs"),
+        (
+            changed(cluster=VALID["cluster"] | {"died": [1]}),
+            "cluster has died; expected gpus, nodes, slots_per_gpu only",
+        ),
+        (dead(2), "GPU 2 is said to be dead; expected GPUs from 0 to 1"),
+        (dead(-1), "GPU -1 is said to be dead"),
+        (dead(0.0), "GPU 0.0 is said to be dead"),
+        (dead(True), "GPU True is said to be dead"),
+        (dead("0"), "GPU '0' is said to be dead"),
+        (dead([0]), r"GPU \[0\] is said to be dead"),
+        (dead(0, 1), "all 2 GPUs are said to be dead"),
+        (dead(1), "layer 0, slot 2 is on a dead GPU but holds expert 2; expected -1"),
+        (dead(rows=[[0, 1, 2, -1]]), r"layer 0, slot 3 is empty \(-1\) but its GPU is not dead; expected an expert"),
+        (dead(1, rows=[[0, 1, -1, -1]]), "layer 0 holds no replica of expert 2"),
+        (dead(rows=[[0, 1, 2, -2]]), "layer 0, slot 3 holds -2; expected 0 to 2"),
         (changed(experts=True), "experts is True"),
         (changed(experts=10**30), "expected at least as many slots"),
         (changed(experts=4), "layer 0 holds no replica of expert 3"),
@@ -103,12 +138,17 @@ anything = st.recursive(
     max_leaves=8,
 )
 PLACES = [(), *((key,) for key in VALID), *(("cluster", key) for key in VALID["cluster"])]
-PLACES += [("physical_to_logical_map", 0), ("physical_to_logical_map", 1, 2)]
+PLACES += [
+    ("physical_to_logical_map", 0),
+    ("physical_to_logical_map", 1, 2),
+    ("cluster", "dead"),
+    ("cluster", "dead", 0),
+]
 
 
 @given(where=st.sampled_from(PLACES), value=anything)
 def test_anything_in_any_place_gives_a_valid_placement_or_an_input_error(tmp_path_factory, where, value):
-    content = json.loads(json.dumps({"": VALID}))
+    content = json.loads(json.dumps({"": VALID | {"cluster": VALID["cluster"] | {"dead": [1]}}}))
     inner, key = content, ""
     for step in where:
         inner, key = inner[key], step

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
-from itertools import pairwise
-from math import lcm
+from itertools import pairwise, product
+from math import floor, lcm
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -106,6 +106,28 @@ def grouped_optimum(
     return Optimum(best.peak, min(one.bound for one in found), best.phy2log)
 
 
+def soft_optimum(
+    load: Sequence[int] | NDArray[np.int64],
+    gpus: int,
+    slots_per_gpu: int,
+    *,
+    groups: int,
+    nodes: int,
+    off_node: Fraction | int,
+    work: float = 60,
+) -> Optimum:
+    """Return the placement of least peak that serves at most this much load off its group's home node.
+
+    Every group of consecutive experts is at home on a node, equally many on each, wherever that serves best.
+    """
+    loads = [int(x) for x in load]
+    model = _Model(loads, gpus, slots_per_gpu, nodes)
+    model.limit_off_node(groups, nodes, off_node)
+    held, bound = model.solve(work)
+    phy2log = np.array([expert for gpu in held for expert in gpu])
+    return Optimum(exact_peak(loads, phy2log, gpus), bound, phy2log)
+
+
 def exact_peak(load: Sequence[int], phy2log: NDArray[np.int64], gpus: int) -> Fraction:
     """Return the largest GPU load of a placement, without rounding."""
     counts = np.bincount(phy2log, minlength=len(load))
@@ -116,7 +138,7 @@ def exact_peak(load: Sequence[int], phy2log: NDArray[np.int64], gpus: int) -> Fr
 class _Model:
     """The layer in whole numbers: ``on[e][c][g]`` where expert e has c + 1 copies, one of them on GPU g."""
 
-    def __init__(self, load: list[int], gpus: int, slots_per_gpu: int) -> None:
+    def __init__(self, load: list[int], gpus: int, slots_per_gpu: int, nodes: int = 1) -> None:
         slots = gpus * slots_per_gpu
         if not slots_per_gpu <= len(load) <= slots:
             raise InputError(
@@ -134,7 +156,7 @@ class _Model:
         self.on = [[[self.model.new_bool_var("") for _ in self.gpus] for _ in self.copies] for _ in self.experts]
         self._count_the_copies()
         self._fill_the_gpus(slots_per_gpu)
-        self._order_the_gpus()
+        self._order_the_gpus(gpus // nodes)
 
     def _count_the_copies(self) -> None:
         """Give each expert one number of copies, all of them somewhere."""
@@ -156,11 +178,28 @@ class _Model:
             self.model.add(sum(share * on_gpu for share, on_gpu in held) <= peak)
         self.model.minimize(peak)
 
-    def _order_the_gpus(self) -> None:
-        """Put the first expert on the first GPUs: they are alike, so that nothing is lost."""
+    def _order_the_gpus(self, per_node: int) -> None:
+        """Put the first expert on the first GPUs of a node: they are alike, so that nothing is lost."""
         holds = [sum(self.on[0][c][g] for c in self.copies) for g in self.gpus]
-        for before, after in pairwise(holds):
-            self.model.add(before >= after)
+        for g, (before, after) in enumerate(pairwise(holds)):
+            if (g + 1) % per_node:
+                self.model.add(before >= after)
+
+    def limit_off_node(self, groups: int, nodes: int, off_node: Fraction | int) -> None:
+        """Give every group a home, equally many on each node, and limit the load that replicas elsewhere serve."""
+        home = [[self.model.new_bool_var("") for _ in range(nodes)] for _ in range(groups)]
+        for by_node in home:
+            self.model.add_exactly_one(by_node)
+        for n in range(nodes):
+            self.model.add(sum(by_node[n] for by_node in home) == groups // nodes)
+        self.model.add(home[0][0] == 1)  # nodes are alike
+        served = []
+        for e, c, g in product(self.experts, self.copies, self.gpus):
+            off = self.model.new_bool_var("")
+            at_home = home[e * groups // len(self.experts)][g * nodes // len(self.gpus)]
+            self.model.add(off >= self.on[e][c][g] - at_home)
+            served.append(self.load[e] // (c + 1) * off)
+        self.model.add(sum(served) <= floor(off_node * self.scale))
 
     def solve(self, work: float) -> tuple[list[list[int]], Fraction]:
         """Return the experts of each GPU and a proven lower bound on the peak."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from itertools import chain, combinations, combinations_with_replacement
+from itertools import chain, combinations, combinations_with_replacement, permutations, product
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from equipoise import InputError
-from reference.exact import exact_peak, grouped_optimum, optimum
+from reference.exact import exact_peak, grouped_optimum, optimum, soft_optimum
 from reference.original_refinement import original_refinement, transfer_once
 from reference.simple_steps import adams_counts, best_grouping, groupings, pack, peak
 
@@ -79,6 +79,39 @@ def test_grouped_optimum_is_the_best_of_every_split(load):
 def test_groups_never_help():
     load = [90, 10, 5, 5, 40, 20, 10, 20]
     assert grouped_optimum(load, 4, 3, groups=4, nodes=2).peak >= optimum(load, 4, 3).peak
+
+
+def least_off_node(load: list[int], phy2log: np.ndarray, groups: int) -> Fraction:
+    """Load served off its home by a placement on two nodes, the homes of the groups being the best for that."""
+    counts, size = np.bincount(phy2log), len(load) // groups
+    on_node = [[Fraction(0), Fraction(0)] for _ in range(groups)]
+    for node, held in enumerate(phy2log.reshape(2, -1).tolist()):
+        for expert in held:
+            on_node[expert // size][node] += Fraction(load[expert], int(counts[expert]))
+    homes = set(permutations([0, 1] * (groups // 2)))
+    return min(sum(served[1 - node] for served, node in zip(on_node, nodes, strict=True)) for nodes in homes)
+
+
+@settings(max_examples=10, deadline=None)
+@given(load=loads_of(4), groups=st.sampled_from([2, 4]), share=st.sampled_from([0, 0.05, 0.2, 1]))
+def test_soft_optimum_is_the_least_peak_of_all_placements_that_keep_to_the_limit(load, groups, share):
+    off_node = Fraction(share) * sum(load)
+    found = soft_optimum(load, 4, 2, groups=groups, nodes=2, off_node=off_node)
+    placements = (np.array(list(chain(*held))) for held in product(combinations(range(4), 2), repeat=4))
+    every = [slots for slots in placements if len(set(slots)) == 4 and least_off_node(load, slots, groups) <= off_node]
+    assert found.proven
+    assert found.peak == min(exact_peak(load, slots, 4) for slots in every)
+    assert least_off_node(load, found.phy2log, groups) <= off_node
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_soft_optima_lie_between_those_of_strict_groups_and_of_none(seed):
+    load = (np.random.default_rng(seed).lognormal(6, 1, 8).astype(int) + 1).tolist()
+    limits = [0, sum(load) // 20, sum(load) // 5, sum(load)]
+    peaks = [soft_optimum(load, 4, 3, groups=4, nodes=2, off_node=limit).peak for limit in limits]
+    assert peaks == sorted(peaks, reverse=True)
+    assert peaks[0] == grouped_optimum(load, 4, 3, groups=4, nodes=2).peak
+    assert peaks[-1] == optimum(load, 4, 3).peak
 
 
 def test_eight_groups_on_four_nodes_pair_in_105_ways():

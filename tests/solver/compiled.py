@@ -8,10 +8,12 @@ from numba import njit
 
 from equipoise.solver.bounding import raise_bound
 from equipoise.solver.enumeration import _fill, _next_counts, try_all_counts
+from equipoise.solver.filling import fill
 from equipoise.solver.grouping import group
 from equipoise.solver.heap import pop, push, replace
 from equipoise.solver.packing import pack
 from equipoise.solver.refinement import refine
+from equipoise.solver.relief import relieve
 from equipoise.solver.repacking import first_transfer, try_other_counts
 from equipoise.solver.replication import replicate, replicate_sparingly
 from equipoise.solver.swapping import settle
@@ -45,3 +47,5 @@ raised_bound = with_a_way_in(raise_bound)
 try_every_count = with_a_way_in(try_all_counts)
 fill_first = with_a_way_in(_fill)
 next_counts = with_a_way_in(_next_counts)
+fill_slots = with_a_way_in(fill)
+relieve_pool = with_a_way_in(relieve)
