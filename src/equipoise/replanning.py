@@ -66,7 +66,10 @@ def replan(
     if (stops < found.changes).any():
         found = _search(task, settings, aim, stops, found, workers, None)
     found.slots[stuck[instead]] = afresh[instead]
-    return Replanned(_placement(task, found.slots), required, declined)
+    placement = _placement(task, found.slots)
+    if task.planned < task.cluster.slots_per_gpu:
+        placement = _unless_worse(task, placement, required)
+    return Replanned(placement, required, declined)
 
 
 def _search(
@@ -175,3 +178,16 @@ def _repeat_experts(slots: NDArray[np.int64], before: NDArray[np.int64]) -> None
         free = free[free < before.shape[2]]
         there = before[layer, gpu, free]
         row[free] = np.where(np.isin(there, experts), there, row[free])
+
+
+def _unless_worse(task: Task, placement: Placement, required: NDArray[np.int64]) -> Placement:
+    """Return the placement, but a layer as it was if it was valid and the experts that repeat have made it worse.
+
+    The search knows nothing of slots beyond those that it plans.
+    """
+    if task.resident.cluster != task.cluster:
+        return placement
+    before, after = (balance(one, task.counts).peak[0] for one in (task.resident, placement))
+    stays = (required == 0) & (after > before)
+    phy2log = np.where(stays[:, None], task.resident.phy2log, placement.phy2log)
+    return Placement(phy2log, task.cluster, placement.experts)
