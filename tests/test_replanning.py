@@ -142,6 +142,17 @@ def test_the_budget_goes_to_the_layer_that_gains_most_by_it():
     assert result.peak.tolist() == [22, 30]
 
 
+@pytest.mark.parametrize("effort", EFFORTS)
+@pytest.mark.parametrize("groups", [1, 4])
+def test_a_move_that_is_missing_changes_few_layers(effort, groups):
+    task = {"loads": DRIFTED, "cluster": LIVE_CLUSTER, "groups": groups, "effort": effort}
+    task["current"] = LIVE if groups == 1 else LIVE_GROUPS
+    unlimited = plan(**task)
+    limited = plan(**task, max_moves=int(unlimited.moves.sum()) - 1)
+    same = (limited.placement.phy2log == unlimited.placement.phy2log).all(axis=1)
+    assert 19 <= same.sum() < 23
+
+
 @pytest.mark.parametrize("budget", [120, None])
 @pytest.mark.parametrize("task", ["none", "strict", "soft", "a GPU is dead"])
 def test_moves_that_gain_too_little_are_not_made(task, budget):

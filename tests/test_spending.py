@@ -12,16 +12,16 @@ from equipoise.spending import Expense, stops_within
 
 
 @st.composite
-def courses(draw, most_expenses=2):
+def courses(draw):
     """PARs that fall, courses of different lengths, and whole expenses that rise, fall or stand still on the way."""
     layers, points = draw(st.integers(1, 3)), draw(st.integers(1, 5))
-    falls = st.lists(st.integers(0, 8), min_size=points, max_size=points)
+    falls = st.lists(st.sampled_from([0, 0, 1, 5]), min_size=points, max_size=points)
     par = np.array([3 - np.cumsum(draw(falls)) / 32 for _ in range(layers)])
     for layer in range(layers):
         par[layer, draw(st.integers(1, points)) :] = np.inf
-    spent = st.lists(st.integers(-2, 6), min_size=points, max_size=points)
+    spent = st.lists(st.sampled_from([-3, -1, 0, 1, 4]), min_size=points, max_size=points)
     expenses = []
-    for _ in range(draw(st.integers(0, most_expenses))):
+    for _ in range(draw(st.integers(0, 2))):
         course = np.array([np.cumsum(draw(spent)) for _ in range(layers)], float)
         expenses.append(Expense(course + draw(st.integers(0, 3)), float(draw(st.integers(0, 12)))))
     return par, expenses
@@ -37,7 +37,7 @@ def affordable(expenses, stops) -> bool:
     return all(total(e, stops) <= max(e.budget, total(e, nothing)) for e in expenses)
 
 
-@settings(deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(courses())
 def test_no_budget_is_exceeded_beyond_what_cannot_be_saved(course):
     par, expenses = course
@@ -47,7 +47,7 @@ def test_no_budget_is_exceeded_beyond_what_cannot_be_saved(course):
     assert affordable(expenses, stops)
 
 
-@settings(deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(courses())
 def test_no_layer_can_go_on_to_a_lower_par_within_what_is_left(course):
     par, expenses = course
@@ -57,7 +57,7 @@ def test_no_layer_can_go_on_to_a_lower_par_within_what_is_left(course):
             assert not affordable(expenses, [*stops[:layer], stop, *stops[layer + 1 :]])
 
 
-@settings(deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(courses())
 def test_one_layer_stops_at_its_best_point_within_the_budgets(course):
     par, expenses = course
@@ -66,7 +66,7 @@ def test_one_layer_stops_at_its_best_point_within_the_budgets(course):
     assert par[0, stops_within(par, expenses)[0]] == min(reachable)
 
 
-@settings(deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(courses())
 def test_without_a_limit_every_layer_stops_at_its_least_par_and_of_equals_where_least_is_spent(course):
     par, expenses = course

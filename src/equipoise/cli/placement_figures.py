@@ -23,7 +23,7 @@ def figures(placement: Placement) -> dict[str, Any]:
         "layers": placement.layers,
         "slots": placement.cluster.slots,
         "experts": placement.experts,
-        "redundant": placement.cluster.slots - placement.experts,
+        "redundant": placement.cluster.live_slots - placement.experts,
         "experts_with_copies": (copies > 1).sum(axis=1).tolist(),
         "most_copies": {"copies": int(copies.max()), "layer": layer, "expert": expert},
         "duplicates": placement.duplicates.tolist(),

@@ -90,10 +90,10 @@ def plan(
     like = live.cluster if live else None if recording else SAMPLE
     cluster = ClusterOptions(gpus, nodes, redundant, slots, dead).cluster(loads.experts, like)
     with progress_bar("getting ready"), stopwatch() as start:
-        # Compiles the loops, or reads them from disk.
-        tiny = plan_placement([1], Cluster(gpus=1)).placement
+        # Compiles the loops that are needed, or reads them from disk.
+        tiny = plan_placement([1, 1], Cluster(gpus=2, nodes=2), groups=2).placement
         if live or cluster.dead or locality == "soft" or off_node is not None:
-            plan_placement([1], Cluster(gpus=1), current=tiny)
+            plan_placement([1, 1], tiny.cluster, groups=2, current=tiny)
     with progress_bar("planning") as progress, stopwatch() as time:
         result = plan_placement(
             loads,
