@@ -210,6 +210,15 @@ def test_repeats_on_a_gpu_with_more_slots_than_experts_do_not_end_worse(budget):
     assert result.peak.tolist() == [5.5]
 
 
+def test_slots_left_over_are_filled_even_if_what_was_there_was_lighter():
+    # Two of the GPUs had empty slots, and groups were on nodes of others; nothing need move to mend that.
+    before = Placement([[2, 1, 1, 0, 0, -1, -1, -1, -1, 2, 1, 2]], Cluster(gpus=3, slots_per_gpu=4), experts=3)
+    cluster = Cluster(gpus=3, nodes=3, slots_per_gpu=4)
+    result = plan([[1, 1, 10]], cluster, groups=3, current=before, max_moves=0)
+    result.placement.validate()
+    assert [len(set(gpu)) for gpu in result.placement.phy2log.reshape(3, 4).tolist()] == [1, 1, 1]
+
+
 def test_soft_groups_may_fill_all_slots_of_a_gpu_with_different_experts():
     current = Placement([[0, 1, 2, 0, 1, 3, 2, 3, 0, 2, 3, 0]], Cluster(gpus=4, nodes=2, slots_per_gpu=3), experts=4)
     result = plan([[10, 1, 1, 1]], current.cluster, groups=2, locality="soft", current=current, max_moves=0)
@@ -292,7 +301,7 @@ def test_any_process_gives_the_same_plan(tmp_path):
     assert [hashlib.sha256(output).hexdigest() for output in written] == [expected] * 2
 
 
-@pytest.mark.parametrize("exponent", [-400, -20, 20, 400])
+@pytest.mark.parametrize("exponent", [-600, -20, 20, 600])
 @pytest.mark.parametrize("task", TASKS)
 def test_the_unit_of_the_loads_does_not_matter(task, exponent):
     placements = [plan(loads, LIVE_CLUSTER, **TASKS[task]).placement for loads in (DRIFTED, DRIFTED * 2.0**exponent)]

@@ -137,11 +137,13 @@ def _best_swap(pool: Pool, terms: Terms, room: Room, aim: float, worth: float) -
     best = -1, -1, -1
     for at in range(pool.ranking.size - 1, 0, -1):
         light = pool.ranking[at]
-        least = _price_parcels(pool, terms, heavy, light, room.give)
-        least += _price_parcels(pool, terms, light, heavy, room.take)
-        # The two loads can at best be made equal.
+        # The two loads can at best be made equal, and the GPUs still to come are heavier.
         most = _pressure(peak(pool), aim) + _pressure(pool.gpu_load[light], aim)
         most -= 2 * _pressure((peak(pool) + pool.gpu_load[light]) / 2, aim)
+        if most <= worth * LEAST_PRICE:
+            break
+        least = _price_parcels(pool, terms, heavy, light, room.give)
+        least += _price_parcels(pool, terms, light, heavy, room.take)
         if most > worth * max(least, LEAST_PRICE):
             worth, give, take = _best_exchange(pool, room, heavy, light, aim, worth)
             if give >= 0:
@@ -171,13 +173,14 @@ def _best_exchange(pool: Pool, room: Room, heavy: int, light: int, aim: float, w
     heavy_load, light_load = pool.gpu_load[heavy], pool.gpu_load[light]
     before = _pressure(heavy_load, aim) + _pressure(light_load, aim)
     best_give, best_take = -1, -1
+    first = 0
     for give in range(room.give.size):
-        for take in range(room.take.size):
+        while first < room.take.size and pool.pieces[light, first] >= pool.pieces[heavy, give]:
+            first += 1  # both lists fall: what is too heavy for this replica is for the next
+        for take in range(first, room.take.size):
             moved = pool.pieces[heavy, give] - pool.pieces[light, take]
             if moved >= heavy_load - light_load:
                 break
-            if moved <= 0:
-                continue
             relief = before - _pressure(heavy_load - moved, aim) - _pressure(light_load + moved, aim)
             price = max(room.give[give] + room.take[take], LEAST_PRICE)
             if relief <= worth * price:
