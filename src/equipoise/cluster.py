@@ -59,6 +59,8 @@ class Cluster:
 
     def _known_dead(self) -> tuple[int, ...]:
         """Return the dead GPUs, each once, in rising order."""
+        if isinstance(self.dead, Integral):
+            raise InputError(f"dead is {self.dead!r}; expected a list of GPUs, such as [{self.dead!r}]")
         for gpu in self.dead:
             if not isinstance(gpu, Integral) or isinstance(gpu, bool) or gpu not in range(self.gpus):
                 raise InputError(f"GPU {gpu!r} is said to be dead; expected GPUs from 0 to {self.gpus - 1}")

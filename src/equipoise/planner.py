@@ -312,5 +312,5 @@ def _refuse_too_dead(experts: int, cluster: Cluster) -> None:
         node = int(slots.argmin())
         raise InputError(
             f"node {node} has {slots[node]} slots ({live[node]} live GPUs with {cluster.slots_per_gpu} each) for the "
-            f"{experts} experts of its groups; use locality='soft' to let other nodes hold them too"
+            f"{experts} experts of its groups; use locality='soft', off_node not 0, to let other nodes hold them too"
         )

@@ -13,7 +13,7 @@ import numpy as np
 from equipoise.afresh import plan_afresh
 from equipoise.balance import balance
 from equipoise.bounds import lower_bounds
-from equipoise.locality import attainable_peaks
+from equipoise.locality import ANYWHERE, attainable_peaks
 from equipoise.placement import Placement
 from equipoise.relabelling import relabel
 from equipoise.spending import Expense, stops_within
@@ -66,10 +66,10 @@ def replan(
     if (stops < found.changes).any():
         found = _search(task, settings, aim, stops, found, workers, None)
     found.slots[stuck[instead]] = afresh[instead]
-    placement = _placement(task, found.slots)
-    if task.planned < task.cluster.slots_per_gpu:
-        placement = _unless_worse(task, placement, required)
-    return Replanned(placement, required, declined)
+    if task.planned == task.cluster.slots_per_gpu:
+        return Replanned(_placement(task, found.slots), required, declined)
+    _repeat_experts(task, found.slots)
+    return Replanned(_unless_worse(task, _placement(task, found.slots)), required, declined)
 
 
 def _search(
@@ -163,31 +163,38 @@ def _stops(task: Task, found: Found) -> tuple[NDArray[np.int64], float | None]:
 
 def _placement(task: Task, slots: NDArray[np.int64]) -> Placement:
     """Return the placement with these experts on the live GPUs, and nothing on the dead ones."""
-    _repeat_experts(slots, task.resident.phy2log.reshape(len(slots), task.cluster.gpus, -1)[:, task.gpus])
     everywhere = np.full((len(slots), task.cluster.gpus, slots.shape[2]), -1)
     everywhere[:, task.gpus] = slots
     return Placement(everywhere.reshape(len(slots), -1), task.cluster, task.resident.experts)
 
 
-def _repeat_experts(slots: NDArray[np.int64], before: NDArray[np.int64]) -> None:
-    """Fill slots that were not planned with the experts of their GPU once more: the one that was there, or in turn."""
+def _repeat_experts(task: Task, slots: NDArray[np.int64]) -> None:
+    """Fill slots that were not planned with the experts of their GPU once more: with what was there, or in turn.
+
+    Experts that are off their home node are not repeated, unless the GPU has no others.
+    """
+    before = task.resident.phy2log.reshape(len(slots), task.cluster.gpus, -1)[:, task.gpus]
     for layer, gpu in np.argwhere(slots.min(axis=2) < 0):
         row = slots[layer, gpu]
         experts, free = np.unique(row[row >= 0]), np.flatnonzero(row < 0)
+        at_home = experts[np.isin(task.home[layer, experts], (ANYWHERE, task.node[gpu]))]
+        experts = at_home if at_home.size else experts
         row[free] = np.resize(experts, len(free))
         free = free[free < before.shape[2]]
         there = before[layer, gpu, free]
         row[free] = np.where(np.isin(there, experts), there, row[free])
 
 
-def _unless_worse(task: Task, placement: Placement, required: NDArray[np.int64]) -> Placement:
-    """Return the placement, but a layer as it was if it was valid and the experts that repeat have made it worse.
+def _unless_worse(task: Task, placement: Placement) -> Placement:
+    """Return the placement, but a layer as it was if nothing had to change and experts that repeat have made it worse.
 
     The search knows nothing of slots beyond those that it plans.
     """
     if task.resident.cluster != task.cluster:
         return placement
     before, after = (balance(one, task.counts).peak[0] for one in (task.resident, placement))
-    stays = (required == 0) & (after > before)
+    full = (task.resident.phy2log >= 0).sum(axis=1) == task.cluster.live_slots
+    only_repeats_gone = (task.live >= 0).sum(axis=(1, 2)) == task.held.sum(axis=(1, 2))
+    stays = full & only_repeats_gone & task.resident.logcnt.all(axis=1) & (after > before)
     phy2log = np.where(stays[:, None], task.resident.phy2log, placement.phy2log)
     return Placement(phy2log, task.cluster, placement.experts)
