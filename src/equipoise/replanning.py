@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from equipoise.effort import Settings
-    from equipoise.solver.relief import Course
+    from equipoise.solver.course import Course
     from equipoise.task import Task
 
 # A layer's slots are gone through about so often: for worthwhile_workers.
@@ -85,7 +85,7 @@ def _search(
 
     Loads are in units of the mean GPU load of their layer, so that no square of one is too large or too small.
     """
-    from equipoise.solver.relief import Course, empty_courses
+    from equipoise.solver.course import Course, empty_courses
     from equipoise.solver.replanning import Ends, Start, empty_desk, replan_layers
 
     layers, gpus, _ = task.live.shape

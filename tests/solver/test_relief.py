@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from equipoise.solver.course import Course, empty_courses
 from equipoise.solver.pool import Pool, empty_queues
-from equipoise.solver.relief import LEAST_PRICE, LEAST_RELIEF, Course, Terms, empty_courses, empty_room
+from equipoise.solver.pricing import Terms
+from equipoise.solver.relief import LEAST_PRICE, LEAST_RELIEF, empty_room
 from reference.changes import Layer, changes, gpu_loads, moves, off_node_load, off_node_replicas
 from solver.compiled import fill_slots, relieve_pool
 from solver.pools import assert_consistent, loaded_pool, pool_of

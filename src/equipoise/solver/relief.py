@@ -12,48 +12,20 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from equipoise.solver.compiling import kernel
+from equipoise.solver.course import GIVE, GPU, RECEIVER, TAKE, note
 from equipoise.solver.pool import Pool, holds, peak, swap_parcels, transfer
+from equipoise.solver.pricing import is_off, price_of_adding, price_of_dropping, price_parcels
 
 if TYPE_CHECKING:
-    from equipoise.solver.arrays import Flags, Floats, Integers
+    from equipoise.solver.arrays import Floats, Integers
+    from equipoise.solver.course import Course
+    from equipoise.solver.pricing import Terms
 
 # Pressure that falls by less than this share of the peak's square has not fallen: nobody notices a GPU that is a
 # hundred-thousandth above the aim.
 LEAST_RELIEF = 1e-10
 # What costs nothing, or brings a replica back to where it was, is still a change: it counts as a quarter of a move.
 LEAST_PRICE = 0.25
-
-
-# A change in four numbers. A swap: the other GPU, the slot that the peak GPU gives, the one that it takes for it, and
-# -1. A transfer: the GPU that the slot is on, the expert that gives it, -1, and the expert that receives it.
-GPU, GIVE, TAKE, RECEIVER = range(4)
-
-
-class Terms(NamedTuple):
-    """What a change costs; a price of 1 is that of loading one expert's weights."""
-
-    held: Flags  # [gpus, experts], whether the GPU holds the expert's weights already
-    home: Integers  # [experts], the node on which serving the expert costs nothing; -1 for any
-    node: Integers  # [gpus], the node that each GPU is on
-    move: float  # the price of an expert that a GPU did not hold
-    off_node: float  # the price of a load served off its home node, per unit of load; inf forbids it
-
-
-class Course(NamedTuple):
-    """The course of the search: each change, and what was reached and spent after it, from none at all on."""
-
-    change: Integers  # [changes + 1, 4], GPU, GIVE, TAKE and RECEIVER; the last is unused
-    peak: Floats  # [changes + 1]
-    moves: Integers  # [changes + 1], experts that GPUs need and did not hold
-    off_node: Floats  # [changes + 1], load served off its home node
-
-
-def empty_courses(layers: int, changes: int) -> Course:
-    """Return room for the courses of all layers, ``[layers, changes + 1]``; the peak is inf where nothing is noted."""
-    points = layers, changes + 1
-    return Course(
-        np.zeros((*points, 4), np.int64), np.full(points, np.inf), np.zeros(points, np.int64), np.zeros(points)
-    )
 
 
 class Room(NamedTuple):
@@ -109,25 +81,6 @@ def _choose(pool: Pool, terms: Terms, room: Room, aim: float, change: Integers) 
 
 
 @kernel
-def note(pool: Pool, terms: Terms, course: Course, changes: int) -> None:
-    """Write down what has been reached and spent after so many changes."""
-    moves, off_node = 0, 0.0
-    for gpu in range(pool.slots.shape[0]):
-        for place in range(pool.slots.shape[1]):
-            expert = pool.slots[gpu, place]
-            if not terms.held[gpu, expert]:
-                moves += 1
-            if _is_off(terms.home[expert], terms.node[gpu]):
-                off_node += pool.pieces[gpu, place]
-    course.peak[changes], course.moves[changes], course.off_node[changes] = peak(pool), moves, off_node
-
-
-@kernel
-def _is_off(home: int, node: int) -> bool:
-    return home not in (-1, node)
-
-
-@kernel
 def _best_swap(pool: Pool, terms: Terms, room: Room, aim: float, worth: float) -> tuple[int, int, int]:
     """Find the swap of the peak GPU that gives more than ``worth``, and most, relief for its price.
 
@@ -142,29 +95,13 @@ def _best_swap(pool: Pool, terms: Terms, room: Room, aim: float, worth: float) -
         most -= 2 * _pressure((peak(pool) + pool.gpu_load[light]) / 2, aim)
         if most <= worth * LEAST_PRICE:
             break
-        least = _price_parcels(pool, terms, heavy, light, room.give)
-        least += _price_parcels(pool, terms, light, heavy, room.take)
+        least = price_parcels(pool, terms, heavy, light, room.give)
+        least += price_parcels(pool, terms, light, heavy, room.take)
         if most > worth * max(least, LEAST_PRICE):
             worth, give, take = _best_exchange(pool, room, heavy, light, aim, worth)
             if give >= 0:
                 best = light, give, take
     return best
-
-
-@kernel
-def _price_parcels(pool: Pool, terms: Terms, gpu: int, other: int, price: Floats) -> float:
-    """Write what moving each of the GPU's replicas to another GPU costs, and return the least."""
-    node, other_node = terms.node[gpu], terms.node[other]
-    least = np.inf
-    for place in range(price.size):
-        expert = pool.slots[gpu, place]
-        price[place] = terms.move * (int(terms.held[gpu, expert]) - int(terms.held[other, expert]))
-        if node != other_node:
-            off = int(_is_off(terms.home[expert], other_node)) - int(_is_off(terms.home[expert], node))
-            if off != 0:
-                price[place] += off * _price_off_node(terms, pool.pieces[gpu, place])
-        least = min(least, price[place])
-    return least
 
 
 @kernel
@@ -219,7 +156,7 @@ def _weigh_receivers(pool: Pool, terms: Terms, room: Room, aim: float) -> None:
             gpu = pool.holders[expert, i]
             load = pool.gpu_load[gpu]
             relief += _pressure(load, aim) - _pressure(load - pool.share[expert] + smaller, aim)
-            away += int(_is_off(terms.home[expert], terms.node[gpu]))
+            away += int(is_off(terms.home[expert], terms.node[gpu]))
         room.smaller[expert], room.relief[expert], room.away[expert] = smaller, relief, away
 
 
@@ -248,7 +185,7 @@ def _best_receiver(
             return worth, -1
         gain -= _pressure(load + rise, aim) - _pressure(load, aim)
     rest = pool.gpu_load[gpu] - pool.share[donor]
-    given_up = _price_of_dropping(pool, terms, donor, gpu, room.away[donor])
+    given_up = price_of_dropping(pool, terms, donor, gpu, room.away[donor])
     for at in range(pool.load.size if gpu == heavy else pool.slots.shape[1]):
         receiver = at if gpu == heavy else pool.slots[heavy, at]
         slot_load = rest + room.smaller[receiver]
@@ -260,41 +197,10 @@ def _best_receiver(
             relief -= _pressure(heavy_load + heavy_rise, aim) - _pressure(heavy_load, aim)
             if heavy_load + heavy_rise >= peak(pool):
                 continue
-        price = max(given_up + _price_of_adding(pool, terms, receiver, gpu, room.away[receiver]), LEAST_PRICE)
+        price = max(given_up + price_of_adding(pool, terms, receiver, gpu, room.away[receiver]), LEAST_PRICE)
         if relief > worth * price and not holds(pool, gpu, receiver):
             worth, best = relief / price, receiver
     return worth, best
-
-
-@kernel
-def _price_of_dropping(pool: Pool, terms: Terms, donor: int, gpu: int, away: int) -> float:
-    """Return what it costs to give up a replica: less than nothing where a move or a service off its node ends.
-
-    away: how many of the donor's replicas are off its home node.
-    """
-    price = terms.move * (int(terms.held[gpu, donor]) - 1)
-    if away > 0:
-        left = away - int(_is_off(terms.home[donor], terms.node[gpu]))
-        copies = pool.copies[donor]
-        price += _price_off_node(terms, pool.load[donor] * (left / (copies - 1) - away / copies))
-    return price
-
-
-@kernel
-def _price_of_adding(pool: Pool, terms: Terms, receiver: int, gpu: int, away: int) -> float:
-    """Return what one more replica on this GPU costs; away: how many are off the receiver's home node already."""
-    price = terms.move * (1 - int(terms.held[gpu, receiver]))
-    more = away + int(_is_off(terms.home[receiver], terms.node[gpu]))
-    if more > 0:
-        copies = pool.copies[receiver]
-        price += _price_off_node(terms, pool.load[receiver] * (more / (copies + 1) - away / copies))
-    return price
-
-
-@kernel
-def _price_off_node(terms: Terms, load: float) -> float:
-    """Return the price of serving more load off its home node; where that is forbidden, of no load too."""
-    return np.inf if terms.off_node == np.inf else terms.off_node * load
 
 
 @kernel

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from equipoise.solver.compiling import entry, kernel
+from equipoise.solver.course import Course, note
 from equipoise.solver.filling import fill
 from equipoise.solver.pool import Pool, Queues, empty_pool, empty_queues, peak
+from equipoise.solver.pricing import Terms
 from equipoise.solver.refinement import Search, empty_search, improve
-from equipoise.solver.relief import Course, Room, Terms, empty_room, note, relieve
+from equipoise.solver.relief import Room, empty_room, relieve
 
 if TYPE_CHECKING:
     from equipoise.solver.arrays import Flags, Floats, Integers
