@@ -14,17 +14,16 @@ each on one node it leads, where they may be served elsewhere too, to one that i
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from numbers import Integral, Real
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from equipoise.afresh import plan_afresh
 from equipoise.balance import balance
 from equipoise.bounds import lower_bounds
-from equipoise.cluster import nearest_divisors
+from equipoise.checks import checked_locality, checked_moves, refuse_another_model, refuse_impossible
 from equipoise.effort import SETTINGS, Effort
-from equipoise.errors import InputError, check_count, check_share
+from equipoise.errors import check_share
 from equipoise.loads import Loads
 from equipoise.locality import Locality, homes, off_node_load
 from equipoise.migration import count_moves
@@ -172,12 +171,12 @@ def plan(
     """
     counts = (loads if isinstance(loads, Loads) else Loads(loads)).sum().counts[0]
     layers, experts = counts.shape
-    locality, most_off_node = _locality(locality, off_node, groups)
+    locality, most_off_node = checked_locality(locality, off_node, groups)
     min_gain = check_share("min_gain", min_gain)
-    most_moves = _most_moves(max_moves, min_gain, current, layers * cluster.live_slots)
+    most_moves = checked_moves(max_moves, min_gain, current, layers * cluster.live_slots)
     if current is not None:
-        _refuse_another_model(current, layers, experts)
-    _refuse_impossible(experts, cluster, groups, locality, effort, workers)
+        refuse_another_model(current, layers, experts)
+    refuse_impossible(experts, cluster, groups, locality, effort, workers)
     settings = SETTINGS[effort]
     bound_to_nodes = 1 if locality == "none" else groups
     replanned = current is not None or locality == "soft" or bool(cluster.dead)
@@ -237,80 +236,3 @@ def _bounds(
         strict = lower_bounds(counts, cluster, groups, np.zeros_like(peak), tolerance)
     soft = np.maximum(none, strict - off / cluster.gpus_per_node)
     return {"strict": strict, "soft": soft, "none": none}
-
-
-def _locality(locality: Locality | None, off_node: float | None, groups: int) -> tuple[Locality, float]:
-    """Return the locality, and the share of the load that it lets be served off its home node."""
-    if locality not in (None, *get_args(Locality)):
-        raise InputError(f"locality is {locality!r}; expected {', '.join(map(repr, get_args(Locality)))}")
-    if off_node is not None and (groups == 1 or locality in ("strict", "none")):
-        why = "groups is 1" if groups == 1 else f"locality is {locality!r}"
-        raise InputError(f"off_node is {off_node} but {why}; expected groups and locality 'soft', or no off_node")
-    if groups == 1 or locality == "none":
-        return "none", 1.0
-    share = 1.0 if off_node is None and locality == "soft" else check_share("off_node", off_node or 0.0)
-    return ("soft", share) if share else ("strict", 0.0)
-
-
-def _most_moves(max_moves: float | None, min_gain: float, current: Placement | None, slots: int) -> float:
-    """Return the most moves to make in all layers; inf for any number."""
-    if current is None and (max_moves is not None or min_gain):
-        raise InputError("max_moves and min_gain limit the moves from a current placement; expected current with them")
-    if max_moves is None:
-        return np.inf
-    if isinstance(max_moves, Integral) and not isinstance(max_moves, bool) and max_moves >= 0:
-        return int(max_moves)
-    if isinstance(max_moves, Real) and not isinstance(max_moves, Integral) and 0 <= max_moves <= 1:
-        return float(max_moves) * slots
-    raise InputError(
-        f"max_moves is {max_moves!r}; expected a whole number of moves, or a share of all slots as a float, 0.0 to 1.0"
-    )
-
-
-def _refuse_another_model(current: Placement, layers: int, experts: int) -> None:
-    if (current.layers, current.experts) != (layers, experts):
-        raise InputError(
-            f"the loads have {layers} layers of {experts} experts, the current placement {current.layers} "
-            f"of {current.experts}; expected the same"
-        )
-
-
-def _refuse_impossible(
-    experts: int, cluster: Cluster, groups: int, locality: Locality, effort: str, workers: int | None
-) -> None:
-    """Raise for settings that no placement can meet."""
-    if effort not in list(SETTINGS):
-        raise InputError(f"effort is {effort!r}; expected {', '.join(map(repr, SETTINGS))}")
-    if workers is not None:
-        check_count("workers", workers)
-    check_count("groups", groups)
-    if experts % groups:
-        raise InputError(
-            f"{experts} experts do not divide into {groups} groups; use {nearest_divisors(experts, groups)} groups"
-        )
-    if groups > 1 and groups % cluster.nodes:
-        raise InputError(
-            f"{groups} groups do not divide over {cluster.nodes} nodes; "
-            f"use {nearest_divisors(groups, cluster.nodes)} nodes, or groups=1 to let experts live on any node"
-        )
-    if cluster.live_slots < experts:
-        gpus = len(cluster.live)
-        which = "live GPUs" if cluster.dead else "GPUs"
-        raise InputError(
-            f"{cluster.live_slots} slots ({gpus} {which} with {cluster.slots_per_gpu} each) do not hold {experts} "
-            f"experts; use at least {-(-experts // gpus)} slots per GPU"
-        )
-    if locality == "strict":
-        _refuse_too_dead(experts // cluster.nodes, cluster)
-
-
-def _refuse_too_dead(experts: int, cluster: Cluster) -> None:
-    """Raise where a node's live GPUs do not hold the experts at home on it."""
-    live = np.bincount(np.array(cluster.live) // cluster.gpus_per_node, minlength=cluster.nodes)
-    slots = live * cluster.slots_per_gpu
-    if slots.min() < experts:
-        node = int(slots.argmin())
-        raise InputError(
-            f"node {node} has {slots[node]} slots ({live[node]} live GPUs with {cluster.slots_per_gpu} each) for the "
-            f"{experts} experts of its groups; use locality='soft', off_node not 0, to let other nodes hold them too"
-        )
