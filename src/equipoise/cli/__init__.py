@@ -11,6 +11,8 @@ from equipoise.cli.commands import Commands
 from equipoise.cli.diff import diff
 from equipoise.cli.plan import plan
 from equipoise.cli.show import show
+from equipoise.cli.simulate import simulate
+from equipoise.cli.trace import trace
 
 app = typer.Typer(
     cls=Commands,
@@ -22,6 +24,8 @@ app = typer.Typer(
 app.command()(plan)
 app.command()(show)
 app.command()(diff)
+app.command()(simulate)
+app.command()(trace)
 
 
 def _print_version(wanted: bool) -> None:

@@ -28,10 +28,10 @@ def check_writable(path: str | Path) -> None:
             raise InputError(f"the folder {target.parent} may not be written to")
 
 
-def write_whole(path: str | Path, text: str) -> None:
-    """Write text as UTF-8 so that the file holds, at any moment, all of it or what it held before.
+def write_whole(path: str | Path, content: str | bytes) -> None:
+    """Write bytes, or text as UTF-8, so that the file holds, at any moment, all of it or what it held before.
 
-    The text goes to a new file beside it, which then takes the name. A link is followed, not replaced.
+    The content goes to a new file beside it, which then takes the name. A link is followed, not replaced.
 
     Raises
     ------
@@ -43,8 +43,8 @@ def write_whole(path: str | Path, text: str) -> None:
     draft = target.with_name(f".equipoise-{secrets.token_hex(8)}")
     with naming(Path(path)):
         try:
-            with draft.open("x", encoding="utf-8", newline="\n") as file:
-                file.write(text)
+            with draft.open("xb") as file:
+                file.write(content.encode() if isinstance(content, str) else content)
                 file.flush()
                 os.fsync(file.fileno())
             draft.replace(target)

@@ -1,0 +1,90 @@
+"""``equipoise simulate``: a trace replayed under several policies."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003 - Typer reads the annotations when it runs
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from equipoise.cli.shares import parse_moves
+from equipoise.cli.sizes import parse_size
+
+if TYPE_CHECKING:
+    from equipoise.simulate import Replay
+
+
+def simulate(
+    recording: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="TRACE",
+            help="Recorded loads, window by window: .npy, .npz, .json or SGLang's .pt; without, a synthetic sample.",
+            show_default=False,
+        ),
+    ] = None,
+    gpus: Annotated[int | None, typer.Option(min=1, help="GPUs in all; needed with TRACE.")] = None,
+    nodes: Annotated[int | None, typer.Option(min=1, help="Nodes they are in; otherwise 1.")] = None,
+    redundant: Annotated[
+        int | None, typer.Option(min=0, help="Slots of a layer beyond one for each expert; otherwise 0.")
+    ] = None,
+    groups: Annotated[int, typer.Option(min=1, help="Expert groups, each kept on a node.")] = 1,
+    interval: Annotated[int, typer.Option(min=1, help="Windows served between two decisions.")] = 1,
+    window: Annotated[int, typer.Option(min=1, help="Windows of the past that a decision looks at.")] = 8,
+    max_moves: Annotated[
+        list[float],
+        typer.Option(
+            parser=parse_moves,
+            metavar="MOVES",
+            help="Moves of a decision at most: a number, or 5% of the slots; may be repeated, each is a policy.",
+        ),
+    ] = ["5%"],  # type: ignore[list-item]  # noqa: B006 - Typer parses the default too, and changes nothing
+    expert_bytes: Annotated[
+        int, typer.Option(parser=parse_size, metavar="SIZE", help="Weights of an expert of one layer.")
+    ] = "44MB",  # type: ignore[assignment]
+    within_nodes: Annotated[
+        int, typer.Option(parser=parse_size, metavar="SIZE", help="What a GPU sends within its node in a second.")
+    ] = "400GB",  # type: ignore[assignment]
+    between_nodes: Annotated[
+        int, typer.Option(parser=parse_size, metavar="SIZE", help="What a GPU sends to other nodes in a second.")
+    ] = "50GB",  # type: ignore[assignment]
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object, with the figures of every window.")
+    ] = False,
+) -> None:
+    """Replay a trace, or a synthetic sample, and compare policies: when to plan again, and how much to move."""
+    if recording is not None and gpus is None:
+        raise typer.BadParameter("say how many GPUs the trace is replayed on", param_hint="--gpus")
+
+    from equipoise.cli.cluster_options import SAMPLE, ClusterOptions
+    from equipoise.cli.console import print_json
+    from equipoise.cli.progress import progress_bar
+    from equipoise.cli.simulate_figures import Run, figures, policies, print_figures
+    from equipoise.costs import Costs
+    from equipoise.loads import Loads
+    from equipoise.sample import sample_loads
+    from equipoise.simulate import simulate as replay
+
+    trace = Loads.read(recording) if recording else sample_loads()
+    options = ClusterOptions(gpus, nodes, redundant, slots=None, dead=None)
+    cluster = options.cluster(trace.experts, None if recording else SAMPLE)
+    costs = Costs(expert_bytes, within_nodes, between_nodes)
+    compared = policies(max_moves)
+    replays: dict[str, Replay] = {}
+    with progress_bar("replaying") as progress:
+        for name, policy in compared.items():
+            replays[name] = replay(
+                trace,
+                cluster,
+                policy,
+                groups=groups,
+                interval=interval,
+                window=window,
+                costs=costs,
+                progress=lambda done, total: progress(len(replays) * total + done, len(compared) * total),
+            )
+    found = figures(replays, trace, Run(recording, cluster, groups, interval, window, costs))
+    if as_json:
+        print_json(found)
+    else:
+        print_figures(found)

@@ -1,0 +1,121 @@
+"""The figures of a replayed trace, as a table and as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from equipoise.cli.console import counted, print_line, print_pairs, print_table
+from equipoise.cli.loads_figures import shape_in_words
+from equipoise.cli.placement_figures import cluster_in_words
+from equipoise.cli.sizes import size_in_words
+from equipoise.policies import Afresh, FewMoves, Never, Oracle
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from equipoise.cluster import Cluster
+    from equipoise.costs import Costs
+    from equipoise.loads import Loads
+    from equipoise.policies import Policy
+    from equipoise.simulate import Replay
+
+
+@dataclass(frozen=True)
+class Run:
+    """The file and the settings of a run."""
+
+    recording: Path | None
+    cluster: Cluster
+    groups: int
+    interval: int
+    window: int
+    costs: Costs
+
+
+def policies(budgets: list[float]) -> dict[str, Policy]:
+    """Return the policies that are compared by name, one with few moves for each budget.
+
+    Examples
+    --------
+    >>> list(policies([0.05, 500]))
+    ['never', 'few moves: 5%', 'few moves: 500', 'afresh', 'oracle']
+    """
+    few_moves = {f"few moves: {_budget_in_words(most)}": FewMoves(most) for most in budgets}
+    return {"never": Never(), **few_moves, "afresh": Afresh(), "oracle": Oracle()}
+
+
+def figures(replays: dict[str, Replay], trace: Loads, run: Run) -> dict[str, Any]:
+    """Return what each policy gained and cost, in all and window by window."""
+    served = trace.windows - run.window
+    decisions = -(-served // run.interval)
+    slots = trace.layers * run.cluster.slots
+    return {
+        "trace": str(run.recording) if run.recording else "synthetic sample",
+        "synthetic": run.recording is None,
+        "windows": trace.windows,
+        "layers": trace.layers,
+        "experts": trace.experts,
+        "cluster": asdict(run.cluster),
+        "slots": run.cluster.slots,
+        "redundant": run.cluster.slots - trace.experts,
+        "groups": run.groups,
+        "window": run.window,
+        "interval": run.interval,
+        "served": served,
+        "decisions": decisions,
+        "costs": asdict(run.costs),
+        "policies": {
+            name: {
+                **replay.totals(),
+                "moved_share": replay.totals()["moves"] / (decisions * slots),
+                "by_window": {column: values.tolist() for column, values in replay.columns().items()},
+            }
+            for name, replay in replays.items()
+        },
+    }
+
+
+def print_figures(figures: dict[str, Any]) -> None:
+    """Print the figures for a person."""
+    print_line(f"trace {figures['trace']}" + (", in DeepSeek-V3's shape" if figures["synthetic"] else ""))
+    print_line()
+    print_pairs(_what_was_replayed(figures))
+    print_line()
+    print_table(
+        ("policy", "PAR", "worst", "moved", "between nodes", "within", "stall"),
+        [(name, *_policy_row(policy)) for name, policy in figures["policies"].items()],
+    )
+    print_line()
+    print_line("PAR is peak / mean GPU load, mean over the layers; worst is the worst window.")
+    print_line("Moved is the share of slots at a decision; bytes and stall are of all together.")
+    print_line("All start with a plan of the first windows. The oracle alone knows what comes.")
+
+
+def _what_was_replayed(figures: dict[str, Any]) -> list[tuple[str, str]]:
+    interval, window = counted(figures["interval"], "window"), counted(figures["window"], "window")
+    within, between = (size_in_words(int(figures["costs"][link])) for link in ("within_nodes", "between_nodes"))
+    return [
+        ("shape", shape_in_words(figures)),
+        ("cluster", cluster_in_words(figures["cluster"])),
+        ("", f"{figures['slots']} slots for a layer, {figures['redundant']} of them redundant"),
+        ("groups", counted(figures["groups"], "expert group")),
+        ("decisions", f"{figures['decisions']}, by the last {window}, for {interval} each"),
+        ("an expert", size_in_words(figures["costs"]["expert_bytes"])),
+        ("links of a GPU", f"{within}/s within its node, {between}/s to others"),
+    ]
+
+
+def _policy_row(policy: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        f"{policy['par']:.4f}",
+        f"{policy['worst_par']:.4f}",
+        f"{policy['moved_share']:.1%}",
+        size_in_words(policy["bytes_between"]),
+        size_in_words(policy["bytes_within"]),
+        f"{policy['stall_seconds']:.3f} s",
+    )
+
+
+def _budget_in_words(most: float) -> str:
+    return f"{most:.4g}" if isinstance(most, int) else f"{100 * most:.4g}%"

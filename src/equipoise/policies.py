@@ -1,0 +1,119 @@
+"""Policies: when to change the placement that is live, and how far."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from equipoise.balance import balance
+from equipoise.costs import Costs, check_positive
+from equipoise.errors import InputError
+from equipoise.migration import Migration
+from equipoise.planner import plan
+
+if TYPE_CHECKING:
+    from equipoise.loads import Loads
+    from equipoise.placement import Placement
+
+
+class Policy(Protocol):
+    """Whatever decides which placement serves next."""
+
+    def decide(self, past: Loads, current: Placement, groups: int) -> Placement:
+        """Return the placement to serve with next, on the cluster of the current one.
+
+        Parameters
+        ----------
+        past : Loads
+            The windows served last, the oldest first.
+        current : Placement
+            The placement that is live.
+        groups : int
+            Expert groups, each kept on a node.
+        """
+
+
+@dataclass(frozen=True)
+class Never:
+    """Keep the placement that is live."""
+
+    def decide(self, past: Loads, current: Placement, groups: int) -> Placement:
+        """Return the current placement."""
+        return current
+
+
+@dataclass(frozen=True)
+class Afresh:
+    """Plan from nothing but the loads, as engines do today, whatever that moves."""
+
+    def decide(self, past: Loads, current: Placement, groups: int) -> Placement:
+        """Return a plan for the past that knows nothing of the current placement."""
+        return plan(past, current.cluster, groups=groups, effort="fast").placement
+
+
+@dataclass(frozen=True)
+class FewMoves:
+    """Start from the placement that is live, and keep to a budget.
+
+    Parameters
+    ----------
+    max_moves : int or float
+        Moves of one decision at most: a number for all layers together, or, as a float, a share of all slots.
+    min_gain : float
+        Share by which the mean PAR of the past must fall; otherwise nothing moves.
+    """
+
+    max_moves: float
+    min_gain: float = 0.0
+
+    def decide(self, past: Loads, current: Placement, groups: int) -> Placement:
+        """Return a plan for the past that is at most ``max_moves`` from the current placement."""
+        return plan(
+            past, current.cluster, groups=groups, current=current, max_moves=self.max_moves, min_gain=self.min_gain
+        ).placement
+
+
+@dataclass(frozen=True)
+class Oracle:
+    """Plan for the interval that comes, with any number of moves: a measure for policies that cannot know it."""
+
+    def decide(self, past: Loads, current: Placement, groups: int) -> Placement:
+        """Return a plan for ``past``, where :func:`equipoise.simulate.simulate` puts the interval that comes."""
+        return plan(past, current.cluster, groups=groups, current=current).placement
+
+
+@dataclass(frozen=True)
+class WhenWorth:
+    """Follow another policy where that saves more time than its moves take, if what comes is like the past.
+
+    Parameters
+    ----------
+    policy : Policy
+        Any but the oracle.
+    interval_seconds : float
+        Time that the experts of all layers would take for the windows up to the next decision, in perfect balance;
+        a PAR of 1.1 takes a tenth longer.
+    costs : Costs
+        What the moves take.
+
+    Raises
+    ------
+    InputError
+        If the policy is the oracle, or the time no finite number above 0.
+    """
+
+    policy: Policy
+    interval_seconds: float
+    costs: Costs = field(default_factory=Costs)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.policy, Oracle):
+            raise InputError("an oracle in WhenWorth would be shown the past; expected a policy that decides by it")
+        object.__setattr__(self, "interval_seconds", check_positive("interval_seconds", self.interval_seconds))
+
+    def decide(self, past: Loads, current: Placement, groups: int) -> Placement:
+        """Return what the policy decides where that pays, and the current placement otherwise."""
+        other = self.policy.decide(past, current, groups)
+        gain = balance(current, past.sum()).par.mean() - balance(other, past.sum()).par.mean()
+        pays = gain * self.interval_seconds > self.costs.stall(Migration(current, other))
+        return other if pays else current

@@ -1,0 +1,130 @@
+"""``equipoise simulate``: a trace replayed under several policies."""
+
+from __future__ import annotations
+
+import json
+from contextlib import nullcontext
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from equipoise import Cluster, Loads
+from equipoise.cli import app, progress
+from equipoise.costs import Costs
+from equipoise.policies import Afresh, FewMoves, Never, Oracle
+from equipoise.simulate import simulate
+
+TRACE = np.random.default_rng(0).lognormal(3, 1, (9, 3, 16)).round()
+CLUSTER = Cluster(gpus=4, nodes=2, slots_per_gpu=5)
+ON_CLUSTER = ("--gpus", 4, "--nodes", 2, "--redundant", 4)
+
+
+@pytest.fixture
+def trace(tmp_path):
+    path = tmp_path / "trace.npy"
+    np.save(path, TRACE)
+    return path
+
+
+def equipoise(*arguments):
+    return CliRunner().invoke(app, ["simulate", *(str(argument) for argument in arguments)])
+
+
+def figures_of(*arguments):
+    result = equipoise(*arguments, "--json")
+    assert result.exit_code == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+def test_without_a_trace_the_sample_is_replayed_and_called_synthetic():
+    result = equipoise("--window", 14)
+    assert result.exit_code == 0, result.stderr
+    assert "synthetic sample" in result.stdout
+    assert "16 windows x 58 layers x 256 experts" in result.stdout
+    assert "32 GPUs on 4 nodes, 9 slots on each GPU" in result.stdout
+    assert "2, by the last 14 windows, for 1 window each" in result.stdout
+    assert "400.0 GB/s within its node, 50.0 GB/s to others" in result.stdout
+    assert max(map(len, result.stdout.splitlines())) <= 80
+    assert (result.stderr, "\x1b" in result.stdout) == ("", False)
+
+
+def test_all_columns_of_all_policies_are_those_of_the_library(trace):
+    settings = {"groups": 4, "interval": 2, "window": 3}
+    links = ("--expert-bytes", "1kB", "--within-nodes", "3kB", "--between-nodes", "400")
+    options = [text for name, value in settings.items() for text in (f"--{name}", value)]
+    figures = figures_of(trace, *ON_CLUSTER, *options, *links, "--max-moves", "10%", "--max-moves", 6)
+    costs = Costs(1000, 3000, 400)
+    assert figures["costs"] == {"expert_bytes": 1000, "within_nodes": 3000, "between_nodes": 400}
+    assert (figures["served"], figures["decisions"], figures["synthetic"]) == (6, 3, False)
+    policies = {
+        "never": Never(),
+        "few moves: 10%": FewMoves(0.1),
+        "few moves: 6": FewMoves(6),
+        "afresh": Afresh(),
+        "oracle": Oracle(),
+    }
+    assert list(figures["policies"]) == list(policies)
+    for name, policy in policies.items():
+        found, replay = figures["policies"][name], simulate(Loads(TRACE), CLUSTER, policy, **settings, costs=costs)
+        assert found.pop("by_window") == {column: values.tolist() for column, values in replay.columns().items()}
+        assert found.pop("moved_share") == pytest.approx(replay.moves.sum() / (3 * 3 * 20))
+        assert found == replay.totals()
+
+
+def test_the_table_has_a_row_for_each_policy(trace):
+    arguments = (trace, *ON_CLUSTER, "--max-moves", "5%", "--max-moves", "12.5%")
+    figures, table = figures_of(*arguments), equipoise(*arguments).stdout
+    assert table.startswith(f"trace {trace}\n")
+    for name, policy in figures["policies"].items():
+        row = next(line.removeprefix(name).split() for line in table.splitlines() if line.startswith(name))
+        assert row[:3] == [f"{policy['par']:.4f}", f"{policy['worst_par']:.4f}", f"{policy['moved_share']:.1%}"]
+        assert row[-2:] == [f"{policy['stall_seconds']:.3f}", "s"]
+    assert list(figures["policies"]) == ["never", "few moves: 5%", "few moves: 12.5%", "afresh", "oracle"]
+
+
+def test_the_same_trace_prints_the_same(trace):
+    first, second = (equipoise(trace, *ON_CLUSTER, "--json").stdout for _ in range(2))
+    assert first == second
+
+
+def test_one_bar_shows_the_windows_of_all_policies(trace, monkeypatch):
+    told = []
+    shown = nullcontext(lambda done, total: told.append((done, total)))
+    monkeypatch.setattr(progress, "progress_bar", lambda label: shown)
+    equipoise(trace, *ON_CLUSTER, "--window", 5, "--interval", 2)
+    assert told == [(done, 16) for done in range(2, 17, 2)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["trace.npy"], "say how many GPUs the trace is replayed on"),
+        (["--max-moves", "few"], "'few' is no number of moves; expected one such as 500, or a share such as 10%"),
+        (["--expert-bytes", "44XB"], "'44XB' is no size"),
+        (["--between-nodes", "0"], "'0' is no size"),
+        (["--interval", "0"], "--interval"),
+        (["--window", "0"], "--window"),
+    ],
+)
+def test_wrong_usage_ends_with_2(arguments, message):
+    result = equipoise(*arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert message in " ".join(result.stderr.replace("│", "").split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--window", "16"], "windows of the trace: 16; expected at least 17, 16 to decide by (window) and 1 to serve"),
+        (["--interval", "9"], "windows of the trace: 16; expected at least 17, 8 to decide by (window) and 9 to serve"),
+        (["--groups", "6"], "256 experts do not divide into 6 groups"),
+        (["--gpus", "32", "--redundant", "3"], "256 experts + 3 redundant = 259 slots do not divide over 32 GPUs"),
+        (["missing.npy", "--gpus", "4"], "missing.npy: No such file or directory"),
+    ],
+)
+def test_bad_input_ends_with_1_and_one_line(arguments, message):
+    result = equipoise(*arguments)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith(f"error: {message}")
+    assert result.stderr.count("\n") == 1
