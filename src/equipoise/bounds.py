@@ -30,10 +30,14 @@ def lower_bounds(
     tolerance : float
         Where a peak is this close, as a share of the bound, no higher bound is sought.
     """
-    from equipoise.solver.layer import bound_layers, empty_workspace
+    from equipoise.solver.grouping import empty_grouping
+    from equipoise.solver.layer import bound_layers
 
     homes = cluster.nodes if groups > 1 else 1
-    work = empty_workspace(counts.shape[1], groups, homes, cluster.gpus // homes, cluster.slots_per_gpu, 0, 0)
+    members, gpus_per_node = counts.shape[1] // homes, cluster.gpus // homes
+    smallest = np.zeros(min(cluster.slots_per_gpu, members))
+    most_copies = min(gpus_per_node, gpus_per_node * smallest.size - members + 1)
     bounds = np.empty(len(counts))
-    bound_layers(counts, work, tolerance, reached, bounds)
+    grouping = empty_grouping(groups, homes)
+    bound_layers(counts, grouping, cluster.gpus, most_copies, smallest, tolerance, reached, bounds)
     return np.asarray(np.maximum(bounds, counts.sum(axis=1) / len(cluster.live)))

@@ -37,7 +37,6 @@ class Workspace(NamedTuple):
     search: Search
     best: Pool
     members: Integers  # [experts per node], the experts of the node at hand
-    smallest: Floats  # [slots per GPU]
 
 
 def empty_workspace(
@@ -56,7 +55,6 @@ def empty_workspace(
         search=empty_search(members, gpus_per_node, slots_per_gpu, tries, kicks),
         best=empty_pool(members, gpus_per_node, slots_per_gpu),
         members=np.zeros(members, np.int64),
-        smallest=np.zeros(slots_per_gpu),
     )
 
 
@@ -70,7 +68,7 @@ def plan_layers(loads: Floats, work: Workspace, limits: Limits, phy2log: Integer
     slots_per_node = phy2log.shape[1] // nodes
     for layer in range(loads.shape[0]):
         load = loads[layer]
-        bound = _group(load, work)  # step 1
+        bound = _group(load, work.grouping) / work.pool.gpu_load.size  # step 1
         enough, highest = bound * (1 + limits.tolerance), 0.0
         for node in range(nodes):
             _gather(load, work, node)
@@ -89,31 +87,39 @@ def plan_layers(loads: Floats, work: Workspace, limits: Limits, phy2log: Integer
 
 
 @entry
-def bound_layers(loads: Floats, work: Workspace, tolerance: float, peaks: Floats, bounds: Floats) -> None:
+def bound_layers(
+    loads: Floats,
+    grouping: Grouping,
+    gpus: int,
+    most_copies: int,
+    smallest: Floats,
+    tolerance: float,
+    peaks: Floats,
+    bounds: Floats,
+) -> None:
     """Prove for every layer by itself how low its peak can be.
 
-    loads: float64 [layers, experts]. peaks: float64 [layers], what can be reached. bounds: float64 [layers], written;
-    raised beyond what the groups prove where the peak is not within the tolerance, a share of it.
+    loads: float64 [layers, experts]. gpus: on all nodes. most_copies: of an expert. smallest: float64 [slots per GPU],
+    overwritten. peaks: float64 [layers], what can be reached. bounds: float64 [layers], written; raised beyond what the
+    groups prove where the peak is not within the tolerance, a share of it.
     """
-    gpus = work.grouping.filled.size * work.pool.gpu_load.size
     for layer in range(loads.shape[0]):
-        bound, reached = _group(loads[layer], work), peaks[layer]
+        bound, reached = _group(loads[layer], grouping) * grouping.filled.size / gpus, peaks[layer]
         if reached > bound * (1 + tolerance):
-            bound = raise_bound(loads[layer], gpus, work.pool.holders.shape[1], work.smallest, bound, reached)
+            bound = raise_bound(loads[layer], gpus, most_copies, smallest, bound, reached)
         bounds[layer] = bound
 
 
 @kernel
-def _group(load: Floats, work: Workspace) -> float:
-    """Assign groups to nodes; return a load below which the largest GPU load cannot be."""
-    grouping = work.grouping
+def _group(load: Floats, grouping: Grouping) -> float:
+    """Assign groups to nodes; return a load below which the largest node load cannot be."""
     group_size = load.size // grouping.node.size
     for i in range(grouping.node.size):
         total = 0.0
         for expert in range(i * group_size, (i + 1) * group_size):
             total += load[expert]
         grouping.pool.load[i] = total
-    return group(grouping) / work.pool.gpu_load.size
+    return group(grouping)
 
 
 @kernel
