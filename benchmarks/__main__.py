@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.progress import track
 
+from benchmarks.ahead import plan_ahead
 from benchmarks.cold import cold_start
 from benchmarks.compare import compare
 from benchmarks.loads import RECORDED, cases_of, counts_of
@@ -18,6 +19,8 @@ from benchmarks.planner import Equipoise
 from benchmarks.replanning import replan
 from benchmarks.replanning_cases import replannings_of
 from benchmarks.report import (
+    ahead_json,
+    ahead_table,
     cold_table,
     comparison_json,
     comparison_table,
@@ -28,6 +31,7 @@ from benchmarks.report import (
     show,
 )
 from benchmarks.scale import scale
+from benchmarks.series import SERIES
 from equipoise import InputError
 from equipoise.effort import Effort
 
@@ -104,6 +108,27 @@ def replan_command(
         typer.echo(replanning_json(found))
     else:
         show(replanning_table(found))
+    _say_how_to_get(peers)
+
+
+@app.command("ahead")
+def ahead_command(
+    peers: Peers = None,
+    loads: RecordedLoads = RECORDED_HERE,
+    effort: Efforts = ["default"],  # noqa: B006
+    only: Only = "",
+    as_json: AsJson = False,
+) -> None:
+    """Plan on past windows, judged by those that came next: recorded loads alone have any."""
+    if loads is None:
+        raise InputError("planning ahead needs recorded loads; name their folder with --loads")
+    beside_peers = peers is not None and bool(load_peers(peers))
+    efforts = cast("list[Effort]", effort)
+    found = [(series, plan_ahead(series, loads, beside_peers, efforts)) for series in _chosen(list(SERIES), only)]
+    if as_json:
+        typer.echo(ahead_json(found))
+    else:
+        show(ahead_table(found))
     _say_how_to_get(peers)
 
 

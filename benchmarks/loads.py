@@ -34,14 +34,22 @@ def counts_of(case: Case, folder: Path | None) -> NDArray[np.int64]:
     InputError
         If the folder lacks the file.
     """
-    counts = _read(folder / f"{case.loads}.npz") if folder else sample_loads().counts.astype(np.int64)
+    counts = read_counts(folder, case.loads) if folder else sample_loads().counts.astype(np.int64)
     windows = counts.reshape(-1, *counts.shape[-2:])
     chosen = windows if case.window is None else windows[[case.window]]
     total: NDArray[np.int64] = chosen.sum(axis=0)
     return total
 
 
-def _read(path: Path) -> NDArray[np.int64]:
+def read_counts(folder: Path, name: str) -> NDArray[np.int64]:
+    """Return recorded counts as the file has them.
+
+    Raises
+    ------
+    InputError
+        If the folder lacks the file.
+    """
+    path = folder / f"{name}.npz"
     if not path.is_file():
         raise InputError(f"{path} is missing; expected the recorded loads that the cases name")
     with np.load(path, allow_pickle=False) as file:

@@ -14,11 +14,13 @@ from benchmarks.verdict import misses, replanning_misses
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from benchmarks.ahead import Ahead
     from benchmarks.cases import Case
     from benchmarks.compare import Result
     from benchmarks.replanning import Replanned
     from benchmarks.replanning_cases import Replanning
     from benchmarks.scale import Scaled
+    from benchmarks.series import Series
 
 BALANCE = ("PAR mean", "PAR max", "bound", "gap", "duplicates", "ms")
 
@@ -38,6 +40,15 @@ def replanning_table(found: Sequence[tuple[Replanning, Sequence[Replanned]]]) ->
     table = _table("allowed", *BALANCE, "moved", "required", "off node", "vLLM's ms / ms", "targets")
     for replanning, results in found:
         _add_case(table, replanning, [_replanned(replanning, one, results) for one in results])
+    return table
+
+
+def ahead_table(found: Sequence[tuple[Series, Sequence[Ahead]]]) -> Table:
+    """Return the PAR of every planner on the windows that came after those it planned on."""
+    table = _table("earlier plans", "later plans", "all", "ms a layer", "target")
+    for series, results in found:
+        rows = [(*_ahead(one), _target(series, one)) for one in results]
+        _add_case(table, series, rows)
     return table
 
 
@@ -75,6 +86,11 @@ def replanning_json(found: Sequence[tuple[Replanning, Sequence[Replanned]]]) -> 
     )
 
 
+def ahead_json(found: Sequence[tuple[Series, Sequence[Ahead]]]) -> str:
+    """Return the same as JSON: a list of series, each with its planners."""
+    return _json(asdict(series) | {"planners": [asdict(one) for one in results]} for series, results in found)
+
+
 def scale_json(found: Sequence[tuple[Case, Sequence[Scaled]]]) -> str:
     """Return time and memory on the large cases as JSON."""
     return _json(asdict(case) | {"planners": [asdict(one) for one in results]} for case, results in found)
@@ -94,7 +110,17 @@ def _table(*columns: str) -> Table:
     return table
 
 
-def _add_case(table: Table, case: Case | Replanning, rows: Iterable[tuple[str, ...]]) -> None:
+def _ahead(one: Ahead) -> tuple[str, ...]:
+    return one.planner, *(f"{par:.4f}" for par in (one.earlier, one.later, one.par)), f"{one.ms_per_layer:.2f}"
+
+
+def _target(series: Series, one: Ahead) -> str:
+    if not one.planner.startswith("equipoise"):
+        return ""
+    return "[green]ok[/green]" if one.par <= series.par else f"[red]MISS PAR > {series.par:g}[/red]"
+
+
+def _add_case(table: Table, case: Case | Replanning | Series, rows: Iterable[tuple[str, ...]]) -> None:
     """Add the rows of a case, which is named in the first."""
     for row, cells in enumerate(rows):
         table.add_row("" if row else str(case), *cells)
