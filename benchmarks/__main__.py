@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar, cast, get_args
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast, get_args
 
 import typer
 from rich.console import Console
@@ -36,7 +36,9 @@ from equipoise import InputError
 from equipoise.effort import Effort
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
+
+    from rich.table import Table
 
 RECORDED_HERE = RECORDED if RECORDED.is_dir() else None
 EFFORTS = get_args(Effort)
@@ -83,10 +85,7 @@ def main(
     planners = [*(load_peers(peers) if peers else []), *map(Equipoise, cast("list[Effort]", effort))]
     cases = _chosen(cases_of(loads), only)
     found = [(case, compare(case, counts_of(case, loads), planners, rounds)) for case in cases]
-    if as_json:
-        typer.echo(comparison_json(found))
-    else:
-        show(comparison_table(found))
+    _print(comparison_json if as_json else comparison_table, found)
     _say_how_to_get(peers)
 
 
@@ -104,10 +103,7 @@ def replan_command(
     efforts = cast("list[Effort]", effort)
     cases = _chosen(replannings_of(loads, beside_vllm), only)
     found = [(case, replan(case, loads, beside_vllm, efforts, rounds)) for case in cases]
-    if as_json:
-        typer.echo(replanning_json(found))
-    else:
-        show(replanning_table(found))
+    _print(replanning_json if as_json else replanning_table, found)
     _say_how_to_get(peers)
 
 
@@ -125,10 +121,7 @@ def ahead_command(
     beside_peers = peers is not None and bool(load_peers(peers))
     efforts = cast("list[Effort]", effort)
     found = [(series, plan_ahead(series, loads, beside_peers, efforts)) for series in _chosen(list(SERIES), only)]
-    if as_json:
-        typer.echo(ahead_json(found))
-    else:
-        show(ahead_table(found))
+    _print(ahead_json if as_json else ahead_table, found)
     _say_how_to_get(peers)
 
 
@@ -141,10 +134,7 @@ def scale_command(
 ) -> None:
     """Large clusters: time and peak memory beside vLLM's, each in a process of its own."""
     found = scale(peers, cast("list[Effort]", effort), rounds)
-    if as_json:
-        typer.echo(scale_json(found))
-    else:
-        show(scale_table(found))
+    _print(scale_json if as_json else scale_table, found)
     _say_how_to_get(peers)
 
 
@@ -164,6 +154,15 @@ def _chosen(cases: list[AnyCase], only: str) -> Iterable[AnyCase]:
     if not chosen:
         raise InputError(f"no case contains {only!r}; run without --only to see them all")
     return track(chosen, "Comparing", console=Console(stderr=True), transient=True)
+
+
+def _print(told: Callable[[Sequence[Any]], str | Table], found: Sequence[Any]) -> None:
+    """Print what was found, as it is told: JSON or a table."""
+    text = told(found)
+    if isinstance(text, str):
+        typer.echo(text)
+    else:
+        show(text)
 
 
 def _say_how_to_get(peers: Path | None) -> None:

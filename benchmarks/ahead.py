@@ -61,7 +61,7 @@ def plan_ahead(series: Series, folder: Path, beside_peers: bool, efforts: list[E
 
 def ways(beside_peers: bool, efforts: list[Effort]) -> list[Way]:
     """Return the planners: the peers by the last window, by the sum, or window by window as SGLang's does."""
-    ours = [Way(f"equipoise {effort}, sum", planner := Equipoise(effort), _summed(planner)) for effort in efforts]
+    ours = [Way(f"{planner.name}, sum", planner, _summed(planner)) for planner in map(Equipoise, efforts)]
     if not beside_peers:
         return ours
     import torch

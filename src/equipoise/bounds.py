@@ -32,12 +32,13 @@ def lower_bounds(
     """
     from equipoise.solver.grouping import empty_grouping
     from equipoise.solver.layer import bound_layers
+    from equipoise.solver.pool import most_copies
 
     homes = cluster.nodes if groups > 1 else 1
     members, gpus_per_node = counts.shape[1] // homes, cluster.gpus // homes
     smallest = np.zeros(min(cluster.slots_per_gpu, members))
-    most_copies = min(gpus_per_node, gpus_per_node * smallest.size - members + 1)
+    copies = most_copies(members, gpus_per_node, smallest.size)
     bounds = np.empty(len(counts))
     grouping = empty_grouping(groups, homes)
-    bound_layers(counts, grouping, cluster.gpus, most_copies, smallest, tolerance, reached, bounds)
+    bound_layers(counts, grouping, cluster.gpus, copies, smallest, tolerance, reached, bounds)
     return np.asarray(np.maximum(bounds, counts.sum(axis=1) / len(cluster.live)))

@@ -9,7 +9,7 @@ import numpy as np
 
 from equipoise.cluster import nearest_divisors
 from equipoise.effort import SETTINGS
-from equipoise.errors import InputError, check_count, check_share
+from equipoise.errors import InputError, check_choice, check_count, check_share
 from equipoise.locality import Locality
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 def checked_locality(locality: Locality | None, off_node: float | None, groups: int) -> tuple[Locality, float]:
     """Return the locality, and the share of the load that it lets be served off its home node."""
-    if locality not in (None, *get_args(Locality)):
-        raise InputError(f"locality is {locality!r}; expected {', '.join(map(repr, get_args(Locality)))}")
+    if locality is not None:
+        check_choice("locality", locality, get_args(Locality))
     if off_node is not None and (groups == 1 or locality in ("strict", "none")):
         why = "groups is 1" if groups == 1 else f"locality is {locality!r}"
         raise InputError(f"off_node is {off_node} but {why}; expected groups and locality 'soft', or no off_node")
@@ -58,8 +58,7 @@ def refuse_impossible(
     experts: int, cluster: Cluster, groups: int, locality: Locality, effort: str, workers: int | None
 ) -> None:
     """Raise for settings that no placement can meet."""
-    if effort not in list(SETTINGS):
-        raise InputError(f"effort is {effort!r}; expected {', '.join(map(repr, SETTINGS))}")
+    check_choice("effort", effort, SETTINGS)
     if workers is not None:
         check_count("workers", workers)
     check_count("groups", groups)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from numbers import Integral, Real
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class InputError(ValueError):
@@ -14,6 +18,13 @@ def check_count(name: str, value: object) -> int:
     if not isinstance(value, Integral) or isinstance(value, bool) or int(value) < 1:
         raise InputError(f"{name} is {value!r}; expected a whole number of at least 1")
     return int(value)
+
+
+def check_choice(name: str, value: object, choices: Iterable[str]) -> None:
+    """Raise :class:`InputError` if the value is none of the choices."""
+    choices = list(choices)
+    if value not in choices:
+        raise InputError(f"{name} is {value!r}; expected {', '.join(map(repr, choices))}")
 
 
 def check_share(name: str, value: object) -> float:

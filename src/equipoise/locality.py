@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from equipoise.bisection import least_where
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -14,7 +16,6 @@ if TYPE_CHECKING:
 Locality = Literal["strict", "soft", "none"]
 
 ANYWHERE = -1
-HALVINGS = 60
 
 
 def homes(placement: Placement, groups: int) -> NDArray[np.int64]:
@@ -74,8 +75,5 @@ def attainable_peaks(
     def leaves(par: float) -> float:
         return float(np.maximum(node_load - par * np.outer(mean, gpus), 0).sum())
 
-    low, high = 1.0, float(gpus.sum())
-    for _ in range(HALVINGS):
-        middle = (low + high) / 2
-        low, high = (low, middle) if leaves(middle) <= off_node * counts.sum() else (middle, high)
-    return np.asarray(np.maximum(mean, np.minimum(high * mean, np.max(node_load / gpus, axis=1))))
+    par = least_where(lambda par: leaves(par) <= off_node * counts.sum(), 1.0, float(gpus.sum()))
+    return np.asarray(np.maximum(mean, np.minimum(par * mean, np.max(node_load / gpus, axis=1))))

@@ -29,7 +29,7 @@ from equipoise.locality import Locality, homes, off_node_load
 from equipoise.migration import count_moves
 from equipoise.placement import Placement
 from equipoise.replanning import Replanned, replan
-from equipoise.task import Task, resident
+from equipoise.task import Task
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -187,16 +187,16 @@ def plan(
         before = Placement.default(whole, experts, layers)
     else:
         start = before = current
-    there = resident(start, cluster)
+    task = Task(counts, cluster, start, bound_to_nodes, current is not None, most_moves, most_off_node, min_gain)
     done = Replanned(start, required=np.zeros(layers, np.int64), declined=None)
     if replanned:
-        task = Task(counts, cluster, there, bound_to_nodes, current is not None, most_moves, most_off_node, min_gain)
         done = replan(task, settings, workers, progress)
     done.placement.validate()
     peak = balance(done.placement, counts).peak[0]
     off = np.zeros(layers)
     if groups > 1 and locality != "strict":
-        off = off_node_load(done.placement, counts, homes(there if locality == "soft" else done.placement, groups))
+        home = task.home if locality == "soft" else homes(done.placement, groups)
+        off = off_node_load(done.placement, counts, home)
     return Plan(
         placement=done.placement,
         before=before,
@@ -205,8 +205,8 @@ def plan(
         locality=locality,
         off_node=np.divide(off, counts.sum(axis=1), out=np.zeros(layers), where=off > 0),
         bounds=_bounds(counts, cluster, groups, locality, peak, off, settings.tolerance),
-        required=done.required if current else np.zeros(layers, np.int64),
-        lost=_lost(current, cluster) if current else np.empty((0, 2), np.int64),
+        required=np.zeros(layers, np.int64) if current is None else done.required,
+        lost=np.empty((0, 2), np.int64) if current is None else _lost(current, cluster),
         declined=done.declined,
     )
 

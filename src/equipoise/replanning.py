@@ -121,14 +121,10 @@ def _afresh_instead(
     Returns the layers and their placements ``[layers, gpus, slots per GPU]``, relabelled so that few experts move.
     There are none where GPUs or slots are not what they were, or groups may be served off their node.
     """
-    every = np.arange(len(found.changes))
-    end = found.course.peak[every, found.changes] * task.mean
-    bound = lower_bounds(task.counts, task.cluster, task.groups, end, settings.tolerance)
-    too_high = end > bound * (1 + settings.worth)
     shape = task.cluster.gpus, task.cluster.slots_per_gpu
     comparable = task.live.shape[1:] == shape == (len(task.gpus), task.planned)
     soft = task.home_nodes > 1 and task.off_node > 0
-    stuck = np.flatnonzero(too_high & (comparable and task.counts_moves and not soft))
+    stuck = _too_high(task, settings, found) if comparable and task.counts_moves and not soft else np.empty(0, np.int64)
     if not stuck.size:
         return stuck, found.slots[stuck]
     phy2log = plan_afresh(task.counts[stuck], task.cluster, task.groups, settings, workers)
@@ -140,15 +136,24 @@ def _afresh_instead(
     return stuck, slots
 
 
+def _too_high(task: Task, settings: Settings, found: Found) -> NDArray[np.int64]:
+    """Return the layers whose search ended so far above the bound that more is worth trying."""
+    end = found.course.peak[np.arange(len(found.changes)), found.changes] * task.mean
+    bound = lower_bounds(task.counts, task.cluster, task.groups, end, settings.tolerance)
+    return np.flatnonzero(end > bound * (1 + settings.worth))
+
+
 def _stops(task: Task, found: Found) -> tuple[NDArray[np.int64], float | None]:
     """Return after how many changes each layer stops; and the mean PAR reached there, if that is not worth it."""
-    par = np.where(task.counts.any(axis=1, keepdims=True), found.course.peak, np.maximum(found.course.peak, 1))
-    off_node = found.course.off_node * task.mean[:, None] / (float(task.counts.sum()) or 1.0)
+    points = slice(int(found.changes.max()) + 2)  # nothing is noted after these
+    peak = found.course.peak[:, points]
+    par = np.where(task.counts.any(axis=1, keepdims=True), peak, np.maximum(peak, 1))
+    off_node = found.course.off_node[:, points] * task.mean[:, None] / (float(task.counts.sum()) or 1.0)
 
     def stops_with(most_moves: float) -> NDArray[np.int64]:
         expenses = []
         if task.counts_moves:
-            expenses.append(Expense(found.course.moves.astype(np.float64), most_moves))
+            expenses.append(Expense(found.course.moves[:, points].astype(np.float64), most_moves))
         if task.home_nodes > 1 and task.off_node > 0:
             expenses.append(Expense(off_node, task.off_node))
         return stops_within(par, expenses)

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from equipoise.bisection import least_where
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-HALVINGS = 60
 # Sums of the same loads in another order differ by far less, as a share of what is spent.
 ROUNDING = 1e-9
 # What spending everything, or a move where there is no limit, may cost in PAR at least: it decides between equals.
@@ -73,10 +74,8 @@ def stops_within(par: NDArray[np.float64], expenses: list[Expense]) -> NDArray[n
     low, high = LEAST_RATE, 1.0
     while not affordable(stops_at(high)):
         low, high = high, 4 * high
-    for _ in range(HALVINGS):
-        middle = (low + high) / 2
-        low, high = (low, middle) if affordable(stops_at(middle)) else (middle, high)
-    return _spend_rest(par + LEAST_RATE * price, extra, stops_at(high))
+    rate = least_where(lambda rate: affordable(stops_at(rate)), low, high)
+    return _spend_rest(par + LEAST_RATE * price, extra, stops_at(rate))
 
 
 def _spend_rest(par: NDArray[np.float64], extra: list[Expense], stops: NDArray[np.int64]) -> NDArray[np.int64]:

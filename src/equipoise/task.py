@@ -27,8 +27,8 @@ class Task:
         Expert loads.
     cluster : Cluster
         Where the experts shall live.
-    resident : Placement
-        What lives there now, on the same GPUs, in as many slots as there were.
+    start : Placement
+        The placement to start from, perhaps of another cluster.
     groups : int
         Expert groups that are each at home on a node; 1 where any expert is anywhere.
     counts_moves : bool
@@ -43,7 +43,7 @@ class Task:
 
     counts: NDArray[np.float64]
     cluster: Cluster
-    resident: Placement
+    start: Placement
     groups: int
     counts_moves: bool
     most_moves: float
@@ -66,7 +66,12 @@ class Task:
         """Nodes that experts are at home on; 1 where any expert is anywhere."""
         return self.cluster.nodes if self.groups > 1 else 1
 
-    @property
+    @cached_property
+    def resident(self) -> Placement:
+        """What lives on the cluster at the start, on the same GPUs, in as many slots as there were."""
+        return resident(self.start, self.cluster)
+
+    @cached_property
     def planned(self) -> int:
         """Slots of a GPU that hold different experts: as many as its node's groups have, and as many as must or do."""
         experts, gpus = self.resident.experts, len(self.gpus)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
-from equipoise.errors import InputError, check_count
+from equipoise.errors import InputError, check_choice, check_count
 from equipoise.loads import Loads
 
 if TYPE_CHECKING:
@@ -76,8 +76,7 @@ def synthetic_trace(
     >>> trace.counts.shape, trace.labels[0]
     ((4, 2, 8), 'synthetic change 0')
     """
-    if regime not in get_args(Regime):
-        raise InputError(f"regime is {regime!r}; expected {', '.join(map(repr, get_args(Regime)))}")
+    check_choice("regime", regime, get_args(Regime))
     _check_shape(windows, layers, experts)
     _check_within("selections", selections, 1, MOST_SELECTIONS)
     _check_within("seed", seed, 0, 2**32 - 1)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path  # noqa: TC003 - Typer reads the annotations when it runs
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from equipoise.cli.shares import parse_moves, parse_share
+from equipoise.effort import Effort  # noqa: TC001
+from equipoise.locality import Locality  # noqa: TC001
 
 
 def plan(
@@ -30,7 +32,7 @@ def plan(
     ] = None,
     groups: Annotated[int, typer.Option(min=1, help="Expert groups, each at home on a node.")] = 1,
     locality: Annotated[
-        Literal["strict", "soft", "none"] | None,
+        Locality | None,
         typer.Option(
             help="Whether experts stay on their group's node, may be served on others too, or do not mind.",
             show_default="strict",
@@ -54,9 +56,7 @@ def plan(
     min_gain: Annotated[
         float, typer.Option(parser=parse_share, metavar="SHARE", help="Move nothing for less than this fall of PAR.")
     ] = "0%",  # type: ignore[assignment]  # Typer parses the default too
-    effort: Annotated[
-        Literal["fast", "default", "thorough"], typer.Option(help="How far to search for better placements.")
-    ] = "default",
+    effort: Annotated[Effort, typer.Option(help="How far to search for better placements.")] = "default",
     workers: Annotated[int | None, typer.Option(min=1, help="Threads; any number gives the same placement.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the placement to this file.")] = None,
     as_json: Annotated[

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path  # noqa: TC003 - Typer reads the annotations when it runs
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
+
+from equipoise.traces import Regime, synthetic_trace
 
 
 def trace(
     regime: Annotated[
-        Literal["steady", "slow", "fast", "noise", "change"],
+        Regime,
         typer.Argument(
             metavar="REGIME",
             help="How loads change: steady (not at all), slow or fast (drift), noise, or change (in the middle).",
@@ -37,7 +39,6 @@ def trace(
     from equipoise.cli.console import print_line
     from equipoise.cli.loads_figures import shape_in_words
     from equipoise.formats.whole_file import check_writable, write_whole
-    from equipoise.traces import synthetic_trace
 
     check_writable(output)
     shape = {"windows": windows, "layers": layers, "experts": experts}

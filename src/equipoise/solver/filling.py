@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from equipoise.solver.compiling import kernel
-from equipoise.solver.heap import sort
-from equipoise.solver.pool import Pool, Queues, contains, weigh
+from equipoise.solver.pool import Pool, Queues, contains, weigh_all
+from equipoise.solver.pricing import ANYWHERE, is_off
 
 if TYPE_CHECKING:
     from equipoise.solver.arrays import Integers
-
-ANY = -1
 
 
 @kernel
@@ -33,17 +31,15 @@ def fill(pool: Pool, queues: Queues, live: Integers, home: Integers, node: Integ
     while missing >= 0:
         gpu = _make_room(pool, filled, home[missing], node)
         if gpu < 0:
-            gpu = _make_room(pool, filled, ANY, node)
+            gpu = _make_room(pool, filled, ANYWHERE, node)
         _put(pool, filled, missing, gpu)
         missing = _heaviest_missing(pool)
-    gpu = _lightest_with_room(pool, filled, ANY, node)
+    gpu = _lightest_with_room(pool, filled, ANYWHERE, node)
     while gpu >= 0:
         _put(pool, filled, _heaviest_lacking(pool, filled, gpu, home, node[gpu]), gpu)
-        gpu = _lightest_with_room(pool, filled, ANY, node)
+        gpu = _lightest_with_room(pool, filled, ANYWHERE, node)
     _note_holders(pool)
-    for gpu in range(pool.gpu_load.size):
-        weigh(pool, gpu)
-    sort(pool.gpu_load, queues.lightness, queues.gpu, pool.ranking)
+    weigh_all(pool, queues)
 
 
 @kernel
@@ -120,7 +116,7 @@ def _lightest_with_room(pool: Pool, filled: Integers, home: int, node: Integers)
     """Return the least loaded GPU of the node, or of any, that has a free slot; -1 where none has."""
     lightest, least = -1, np.inf
     for gpu in range(filled.size):
-        if filled[gpu] < pool.slots.shape[1] and home in (ANY, node[gpu]):
+        if filled[gpu] < pool.slots.shape[1] and not is_off(home, node[gpu]):
             load = 0.0
             for place in range(filled[gpu]):
                 load += pool.load[pool.slots[gpu, place]] / pool.copies[pool.slots[gpu, place]]
@@ -137,7 +133,7 @@ def _remove_lightest(pool: Pool, filled: Integers, home: int, node: Integers) ->
     """
     chosen, at, least = -1, -1, np.inf
     for gpu in range(filled.size):
-        if home in (ANY, node[gpu]):
+        if not is_off(home, node[gpu]):
             for place in range(filled[gpu]):
                 loss = _loss(pool, pool.slots[gpu, place])
                 if loss < least:
@@ -155,7 +151,7 @@ def _heaviest_lacking(pool: Pool, filled: Integers, gpu: int, home: Integers, no
     heaviest, most, at_home = -1, -1.0, False
     for expert in range(pool.load.size):
         share = pool.load[expert] / pool.copies[expert]
-        belongs = home[expert] in (ANY, node)
+        belongs = not is_off(home[expert], node)
         better = share > most if belongs == at_home else belongs
         if better and not contains(pool, filled, gpu, expert):
             heaviest, most, at_home = expert, share, belongs

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from equipoise.solver.compiling import kernel
-from equipoise.solver.heap import pop, push, replace, sort
-from equipoise.solver.pool import Pool, Queues, contains, move, weigh
+from equipoise.solver.heap import pop, push, replace
+from equipoise.solver.pool import Pool, Queues, contains, move, weigh_all
 
 if TYPE_CHECKING:
     from equipoise.solver.arrays import Integers
@@ -53,9 +53,7 @@ def pack(pool: Pool, queues: Queues) -> None:
             if queues.filled[gpu] < slots_per_gpu:
                 push(queues.lightness, queues.gpu, available, -pool.gpu_load[gpu], gpu)
                 available += 1
-    for gpu in range(gpus):
-        weigh(pool, gpu)
-    sort(pool.gpu_load, queues.lightness, queues.gpu, pool.ranking)
+    weigh_all(pool, queues)
 
 
 @kernel

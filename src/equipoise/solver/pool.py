@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from equipoise.solver.compiling import kernel
+from equipoise.solver.heap import sort
 
 if TYPE_CHECKING:
     from equipoise.solver.arrays import Flags, Floats, Integers
@@ -57,7 +58,6 @@ class Queues(NamedTuple):
 
 def empty_pool(experts: int, gpus: int, slots_per_gpu: int) -> Pool:
     """Return a pool of this size with nothing in it yet."""
-    most_copies = min(gpus, gpus * slots_per_gpu - experts + 1)
     pieces = np.zeros((gpus, slots_per_gpu))
     place = np.tile(np.arange(slots_per_gpu), (gpus, 1))
     # Exchanging two of three replicas is exchanging the third, with the GPUs' names exchanged.
@@ -66,7 +66,7 @@ def empty_pool(experts: int, gpus: int, slots_per_gpu: int) -> Pool:
         load=np.zeros(experts),
         copies=np.ones(experts, np.int64),
         share=np.zeros(experts),
-        holders=np.zeros((experts, most_copies), np.int64),
+        holders=np.zeros((experts, most_copies(experts, gpus, slots_per_gpu)), np.int64),
         slots=np.zeros((gpus, slots_per_gpu), np.int64),
         pieces=pieces,
         gpu_load=np.zeros(gpus),
@@ -75,6 +75,11 @@ def empty_pool(experts: int, gpus: int, slots_per_gpu: int) -> Pool:
         pairs=Parcels(np.zeros((gpus, pairs)), np.zeros((gpus, pairs), np.int64), np.zeros((gpus, pairs), np.int64)),
         pairs_sorted=np.zeros(gpus, np.bool_),
     )
+
+
+def most_copies(experts: int, gpus: int, slots_per_gpu: int) -> int:
+    """Return how many replicas an expert can have: none two on a GPU, and one at least of every other expert."""
+    return min(gpus, gpus * slots_per_gpu - experts + 1)
 
 
 def empty_queues(experts: int, gpus: int) -> Queues:
@@ -148,6 +153,14 @@ def weigh(pool: Pool, gpu: int) -> None:
         total += pieces[i]
     pool.gpu_load[gpu] = total
     pool.pairs_sorted[gpu] = False
+
+
+@kernel
+def weigh_all(pool: Pool, queues: Queues) -> None:
+    """Bring pieces and loads of all GPUs, and their ranking, up to date with the slots."""
+    for gpu in range(pool.gpu_load.size):
+        weigh(pool, gpu)
+    sort(pool.gpu_load, queues.lightness, queues.gpu, pool.ranking)
 
 
 @kernel

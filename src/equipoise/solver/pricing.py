@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from equipoise.solver.pool import Pool
 
 
+ANYWHERE = -1  # the home of an expert that any node may serve
+
+
 class Terms(NamedTuple):
     """What a change costs; a price of 1 is that of loading one expert's weights."""
 
@@ -25,8 +28,8 @@ class Terms(NamedTuple):
 
 @kernel
 def is_off(home: int, node: int) -> bool:
-    """Return whether a replica on the node is off the home of its expert; -1 is at home anywhere."""
-    return home not in (-1, node)
+    """Return whether a replica on the node is off the home of its expert."""
+    return home not in (ANYWHERE, node)
 
 
 @kernel
