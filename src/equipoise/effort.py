@@ -24,6 +24,11 @@ class Settings:
         Transfers that are then made although they do not help, to search on from there.
     counts : int
         All replica counts are tried where there are at most so many.
+    windows : int
+        Windows are folded to so many at most.
+    heights : tuple of float
+        How far between the mean and the peak of a window loads begin to count, in one search after another, where there
+        are several windows.
     """
 
     tolerance: float
@@ -31,13 +36,19 @@ class Settings:
     tries: int
     kicks: int
     counts: int
+    windows: int
+    heights: tuple[float, ...]
 
 
 # No peak is so far above its bound. Infinity would not do: of an idle layer's bound, 0, it is no number.
 NEVER = 1e5
 
 SETTINGS = {
-    "fast": Settings(tolerance=1e-3, worth=NEVER, tries=0, kicks=0, counts=0),
-    "default": Settings(tolerance=2e-4, worth=7e-4, tries=10, kicks=0, counts=512),
-    "thorough": Settings(tolerance=2e-5, worth=1e-4, tries=64, kicks=4, counts=8192),
+    "fast": Settings(tolerance=1e-3, worth=NEVER, tries=0, kicks=0, counts=0, windows=4, heights=(0.0,)),
+    "default": Settings(
+        tolerance=2e-4, worth=7e-4, tries=10, kicks=0, counts=512, windows=16, heights=(0.0, 0.3, 0.6, 0.8)
+    ),
+    "thorough": Settings(
+        tolerance=2e-5, worth=1e-4, tries=64, kicks=4, counts=8192, windows=32, heights=3 * (0.0, 0.3, 0.6, 0.8)
+    ),
 }

@@ -24,11 +24,11 @@ from equipoise.bounds import lower_bounds
 from equipoise.checks import checked_locality, checked_moves, refuse_another_model, refuse_impossible
 from equipoise.effort import SETTINGS, Effort
 from equipoise.errors import check_share
-from equipoise.loads import Loads
 from equipoise.locality import Locality, homes, off_node_load
 from equipoise.migration import count_moves
 from equipoise.placement import Placement
 from equipoise.replanning import Replanned, replan
+from equipoise.scenarios import DEVIATIONS, Scenarios
 from equipoise.task import Task
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from equipoise.cluster import Cluster
+    from equipoise.loads import Loads
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,12 +46,14 @@ class Plan:
 
     Attributes
     ----------
+    scenarios : Scenarios
+        What was planned for.
     placement : Placement
         Where every expert is to live.
     before : Placement
         What moves are counted from: the current placement, or the engines' default layout where none was given.
     peak : ndarray, float64 ``[layers]``
-        Largest GPU load under the loads planned for, in their unit.
+        Largest GPU load under the loads planned for, in their unit; the mean over the windows where there are several.
     mean : ndarray, float64 ``[layers]``
         Mean GPU load.
     locality : "strict", "soft" or "none"
@@ -68,6 +71,7 @@ class Plan:
         The mean PAR that was within reach, where ``min_gain`` made the planner leave everything as it was.
     """
 
+    scenarios: Scenarios
     placement: Placement
     before: Placement
     peak: NDArray[np.float64]
@@ -101,7 +105,7 @@ class Plan:
 
 
 def plan(
-    loads: Loads | ArrayLike,
+    loads: Loads | Scenarios | ArrayLike,
     cluster: Cluster,
     *,
     groups: int = 1,
@@ -116,12 +120,16 @@ def plan(
 ) -> Plan:
     """Decide where every expert lives, so that the largest GPU load of each layer is as small as possible.
 
+    Of several windows it is the mean of their largest GPU loads that is made small, not the largest GPU load of their
+    mean: experts that run hot in the same windows do not share a GPU.
+
     The same input gives the same placement, bit for bit, in any process and with any number of workers.
 
     Parameters
     ----------
-    loads : Loads or array_like, ``[windows, layers, experts]`` or fewer axes
-        Recorded expert loads; windows are added up.
+    loads : Loads, Scenarios or array_like, ``[windows, layers, experts]`` or fewer axes
+        Recorded expert loads, of windows that all stand for what comes equally well; or scenarios, some of which do
+        better. More windows than the effort allows are folded, as :meth:`equipoise.scenarios.Scenarios.folded` does.
     cluster : Cluster
         The GPUs and their slots.
     groups : int
@@ -169,7 +177,8 @@ def plan(
     >>> later.peak.tolist(), later.moves.tolist()
     ([60.0], [1])
     """
-    counts = (loads if isinstance(loads, Loads) else Loads(loads)).sum().counts[0]
+    scenarios = loads if isinstance(loads, Scenarios) else Scenarios(loads)
+    counts = scenarios.mean
     layers, experts = counts.shape
     locality, most_off_node = checked_locality(locality, off_node, groups)
     min_gain = check_share("min_gain", min_gain)
@@ -178,33 +187,36 @@ def plan(
         refuse_another_model(current, layers, experts)
     refuse_impossible(experts, cluster, groups, locality, effort, workers)
     settings = SETTINGS[effort]
+    folded = scenarios.folded(settings.windows)
     bound_to_nodes = 1 if locality == "none" else groups
-    replanned = current is not None or locality == "soft" or bool(cluster.dead)
+    replanned = current is not None or locality == "soft" or bool(cluster.dead) or scenarios.windows > 1
     if current is None:
         whole = replace(cluster, dead=())
+        likely = counts + DEVIATIONS * folded.deviation
         show = None if replanned else progress
-        start = Placement(plan_afresh(counts, whole, bound_to_nodes, settings, workers, show), whole, experts)
+        start = Placement(plan_afresh(likely, whole, bound_to_nodes, settings, workers, show), whole, experts)
         before = Placement.default(whole, experts, layers)
     else:
         start = before = current
-    task = Task(counts, cluster, start, bound_to_nodes, current is not None, most_moves, most_off_node, min_gain)
+    task = Task(folded, cluster, start, bound_to_nodes, current is not None, most_moves, most_off_node, min_gain)
     done = Replanned(start, required=np.zeros(layers, np.int64), declined=None)
     if replanned:
         done = replan(task, settings, workers, progress)
     done.placement.validate()
-    peak = balance(done.placement, counts).peak[0]
+    peak = scenarios.peak(done.placement)
     off = np.zeros(layers)
     if groups > 1 and locality != "strict":
         home = task.home if locality == "soft" else homes(done.placement, groups)
         off = off_node_load(done.placement, counts, home)
     return Plan(
+        scenarios=scenarios,
         placement=done.placement,
         before=before,
         peak=peak,
         mean=counts.sum(axis=1) / len(cluster.live),
         locality=locality,
         off_node=np.divide(off, counts.sum(axis=1), out=np.zeros(layers), where=off > 0),
-        bounds=_bounds(counts, cluster, groups, locality, peak, off, settings.tolerance),
+        bounds=_mean_bounds(folded, done.placement, groups, locality, off, settings.tolerance),
         required=np.zeros(layers, np.int64) if current is None else done.required,
         lost=np.empty((0, 2), np.int64) if current is None else _lost(current, cluster),
         declined=done.declined,
@@ -215,6 +227,26 @@ def _lost(current: Placement, cluster: Cluster) -> NDArray[np.int64]:
     """Return layer and expert of those that only dead GPUs hold, or none; GPUs that leave can still send theirs."""
     dead = [gpu for gpu in cluster.dead if gpu < current.cluster.gpus]
     return np.argwhere(~np.delete(current.held, dead, axis=1).any(axis=1))
+
+
+def _mean_bounds(
+    scenarios: Scenarios,
+    placement: Placement,
+    groups: int,
+    locality: Locality,
+    off: NDArray[np.float64],
+    tolerance: float,
+) -> dict[Locality, NDArray[np.float64]]:
+    """Return a lower limit on the peak, for every locality: the mean of those of the windows, each by itself.
+
+    It holds for windows before they were merged too: the peak of a mean is at most the mean of the peaks.
+    """
+    peaks = balance(placement, scenarios.counts).peak
+    each = [
+        _bounds(counts, placement.cluster, groups, locality, peak, off, tolerance)
+        for counts, peak in zip(scenarios.counts, peaks, strict=True)
+    ]
+    return {name: np.asarray((scenarios.weights * [one[name] for one in each]).sum(axis=0)) for name in each[0]}
 
 
 def _bounds(

@@ -13,6 +13,7 @@ import numpy as np
 from equipoise.afresh import plan_afresh
 from equipoise.balance import balance
 from equipoise.bounds import lower_bounds
+from equipoise.effort import NEVER
 from equipoise.locality import ANYWHERE, attainable_peaks
 from equipoise.placement import Placement
 from equipoise.relabelling import relabel
@@ -89,22 +90,28 @@ def _search(
     from equipoise.solver.replanning import Ends, Start, empty_desk, replan_layers
 
     layers, gpus, _ = task.live.shape
-    loads = task.counts / task.mean[:, None]
+    windows = task.scenarios.windows
+    loads = np.ascontiguousarray(np.swapaxes(task.scenarios.counts / task.mean[:, None], 0, 1))
+    weights = np.ascontiguousarray(task.scenarios.weights.T)
     course = earlier.course if earlier else empty_courses(layers, int(most_changes.max()) + 1)
     known = np.minimum(most_changes, earlier.relieved) if earlier else np.zeros(layers, np.int64)
     slots = np.empty((layers, gpus, task.cluster.slots_per_gpu), np.int64)
     relieved, changes = np.empty(layers, np.int64), np.empty(layers, np.int64)
-    ends = Ends(aim * (1 + settings.tolerance), aim * (1 + settings.worth), known, most_changes)
+    worth = settings.worth if windows == 1 else NEVER
+    heights = np.array(settings.heights if windows > 1 else (0.0,))
+    ends = Ends(aim * (1 + settings.tolerance), heights, aim * (1 + worth), known, most_changes)
     prices = float(task.counts_moves), 0.0 if task.home_nodes == 1 else np.inf if task.off_node == 0 else 1.0
 
     def begin() -> Callable[[slice], None]:
-        desk = empty_desk(task.resident.experts, gpus, task.planned, settings.tries)
+        desk = empty_desk(task.resident.experts, gpus, task.planned, windows, settings.tries)
 
         def work(part: slice) -> None:
             start = Start(task.live[part], task.held[part], task.home[part], task.node, *prices)
-            till = Ends(ends.aim[part], ends.worth[part], ends.known[part], ends.changes[part])
+            till = Ends(ends.aim[part], heights, ends.worth[part], ends.known[part], ends.changes[part])
             notes = Course(course.change[part], course.peak[part], course.moves[part], course.off_node[part])
-            replan_layers(loads[part], start, till, desk, notes, relieved[part], changes[part], slots[part])
+            replan_layers(
+                loads[part], weights[part], start, till, desk, notes, relieved[part], changes[part], slots[part]
+            )
 
         return work
 
@@ -122,7 +129,7 @@ def _afresh_instead(
     There are none where GPUs or slots are not what they were, or groups may be served off their node.
     """
     shape = task.cluster.gpus, task.cluster.slots_per_gpu
-    comparable = task.live.shape[1:] == shape == (len(task.gpus), task.planned)
+    comparable = task.scenarios.windows == 1 and task.live.shape[1:] == shape == (len(task.gpus), task.planned)
     soft = task.home_nodes > 1 and task.off_node > 0
     stuck = _too_high(task, settings, found) if comparable and task.counts_moves and not soft else np.empty(0, np.int64)
     if not stuck.size:
@@ -197,7 +204,7 @@ def _unless_worse(task: Task, placement: Placement) -> Placement:
     """
     if task.resident.cluster != task.cluster:
         return placement
-    before, after = (balance(one, task.counts).peak[0] for one in (task.resident, placement))
+    before, after = (task.scenarios.peak(one) for one in (task.resident, placement))
     full = (task.resident.phy2log >= 0).sum(axis=1) == task.cluster.live_slots
     only_repeats_gone = (task.live >= 0).sum(axis=(1, 2)) == task.held.sum(axis=(1, 2))
     stays = full & only_repeats_gone & task.resident.logcnt.all(axis=1) & (after > before)

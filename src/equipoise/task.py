@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from equipoise.cluster import Cluster
+    from equipoise.scenarios import Scenarios
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,8 +24,8 @@ class Task:
 
     Attributes
     ----------
-    counts : ndarray, float64 ``[layers, experts]``
-        Expert loads.
+    scenarios : Scenarios
+        What is to be served.
     cluster : Cluster
         Where the experts shall live.
     start : Placement
@@ -41,7 +42,7 @@ class Task:
         Share by which the mean PAR must fall for anything to move that need not.
     """
 
-    counts: NDArray[np.float64]
+    scenarios: Scenarios
     cluster: Cluster
     start: Placement
     groups: int
@@ -49,6 +50,11 @@ class Task:
     most_moves: float
     off_node: float
     min_gain: float
+
+    @property
+    def counts(self) -> NDArray[np.float64]:
+        """Mean expert loads, float64 ``[layers, experts]``."""
+        return self.scenarios.mean
 
     @cached_property
     def mean(self) -> NDArray[np.float64]:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from equipoise.solver.compiling import kernel
-from equipoise.solver.pool import peak
 from equipoise.solver.pricing import is_off
 
 if TYPE_CHECKING:
@@ -16,16 +15,16 @@ if TYPE_CHECKING:
     from equipoise.solver.pricing import Terms
 
 
-# A change in four numbers. A swap: the other GPU, the slot that the peak GPU gives, the one that it takes for it, and
-# -1. A transfer: the GPU that the slot is on, the expert that gives it, -1, and the expert that receives it.
-GPU, GIVE, TAKE, RECEIVER = range(4)
+# A change in four numbers. A swap: a GPU, the slot that it gives, the GPU that receives what is there, and the slot
+# that it takes for it. A transfer: the GPU that the slot is on, the expert that gives it, the one that receives it, -1.
+GPU, GIVE, RECEIVER, TAKE = range(4)
 
 
 class Course(NamedTuple):
     """The course of the search: each change, and what was reached and spent after it, from none at all on."""
 
-    change: Integers  # [changes + 1, 4], GPU, GIVE, TAKE and RECEIVER; the last is unused
-    peak: Floats  # [changes + 1]
+    change: Integers  # [changes + 1, 4], GPU, GIVE, RECEIVER and TAKE; the last is unused
+    peak: Floats  # [changes + 1], mean over the windows
     moves: Integers  # [changes + 1], experts that GPUs need and did not hold
     off_node: Floats  # [changes + 1], load served off its home node
 
@@ -39,8 +38,8 @@ def empty_courses(layers: int, changes: int) -> Course:
 
 
 @kernel
-def note(pool: Pool, terms: Terms, course: Course, changes: int) -> None:
-    """Write down what has been reached and spent after so many changes."""
+def note(pool: Pool, terms: Terms, course: Course, changes: int, peak: float) -> None:
+    """Write down what has been reached, this peak, and spent after so many changes."""
     moves, off_node = 0, 0.0
     for gpu in range(pool.slots.shape[0]):
         for place in range(pool.slots.shape[1]):
@@ -49,4 +48,4 @@ def note(pool: Pool, terms: Terms, course: Course, changes: int) -> None:
                 moves += 1
             if is_off(terms.home[expert], terms.node[gpu]):
                 off_node += pool.pieces[gpu, place]
-    course.peak[changes], course.moves[changes], course.off_node[changes] = peak(pool), moves, off_node
+    course.peak[changes], course.moves[changes], course.off_node[changes] = peak, moves, off_node

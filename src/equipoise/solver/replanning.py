@@ -11,6 +11,7 @@ from equipoise.solver.pool import Pool, Queues, empty_pool, empty_queues, peak
 from equipoise.solver.pricing import Terms
 from equipoise.solver.refinement import Search, empty_search, improve
 from equipoise.solver.relief import Room, empty_room, relieve
+from equipoise.solver.windows import Windows, empty_windows, set_windows
 
 if TYPE_CHECKING:
     from equipoise.solver.arrays import Flags, Floats, Integers
@@ -31,6 +32,7 @@ class Ends(NamedTuple):
     """Where the search ends."""
 
     aim: Floats  # [layers], the peak to come near to
+    heights: Floats  # how far above the aim what is above it counts, one after another; see relieve
     worth: Floats  # [layers], the peak below which nothing but single changes is tried
     known: Integers  # [layers], how many changes are known, from a course taken before
     changes: Integers  # [layers], how many changes may be made
@@ -41,16 +43,18 @@ class Desk(NamedTuple):
 
     pool: Pool
     queues: Queues
+    windows: Windows
     room: Room
     search: Search
 
 
-def empty_desk(experts: int, gpus: int, slots_per_gpu: int, tries: int) -> Desk:
+def empty_desk(experts: int, gpus: int, slots_per_gpu: int, windows: int, tries: int) -> Desk:
     """Return room for layers of this size."""
     return Desk(
         empty_pool(experts, gpus, slots_per_gpu),
         empty_queues(experts, gpus),
-        empty_room(experts, slots_per_gpu),
+        empty_windows(experts, gpus, windows),
+        empty_room(experts, slots_per_gpu, windows),
         empty_search(experts, gpus, slots_per_gpu, tries, 0),
     )
 
@@ -58,6 +62,7 @@ def empty_desk(experts: int, gpus: int, slots_per_gpu: int, tries: int) -> Desk:
 @entry
 def replan_layers(
     loads: Floats,
+    weights: Floats,
     start: Start,
     ends: Ends,
     desk: Desk,
@@ -68,30 +73,42 @@ def replan_layers(
 ) -> None:
     """Replan every layer by itself.
 
-    loads: float64 [layers, experts]. courses: arrays [layers, most changes + 1], written. relieved: int64 [layers],
+    loads: float64 [layers, windows, experts], in units of the mean GPU load of the window. weights: float64 [layers,
+    windows], adding up to 1. courses: arrays [layers, most changes + 1], written. relieved: int64 [layers],
     written: how many changes were made at a price, all of which a later search may know. changes: int64 [layers],
     written: how many were made in all. slots: int64 [layers, gpus, slots per GPU], written: the expert in each slot;
     one that stays on its GPU stays in its slot. Slots beyond those that the desk plans for are written -1.
     """
-    pool = desk.pool
+    pool, windows = desk.pool, desk.windows
     for layer in range(loads.shape[0]):
-        total = 0.0
-        for expert in range(loads.shape[1]):
-            pool.load[expert] = loads[layer, expert]
-            total += loads[layer, expert]
+        set_windows(windows, loads[layer], weights[layer])
+        total = _set_mean(pool, loads[layer], weights[layer])
         fill(pool, desk.queues, start.live[layer], start.home[layer], start.node)
         per_load = start.off_node_price * pool.slots.size / total if total > 0 else 0.0
         terms = Terms(start.held[layer], start.home[layer], start.node, start.move_price, per_load)
         course = Course(courses.change[layer], courses.peak[layer], courses.moves[layer], courses.off_node[layer])
         aim, worth, most = ends.aim[layer], ends.worth[layer], ends.changes[layer]
-        made = relieve(pool, terms, desk.room, aim, ends.known[layer], most, course)
+        made = relieve(pool, windows, terms, desk.room, aim, ends.heights, ends.known[layer], most, course)
         relieved[layer] = made
         # Swaps settle where they like: on other nodes too.
         while per_load == 0 and made < most and peak(pool) > worth and improve(pool, desk.search, aim):
             made += 1
-            note(pool, terms, course, made)
+            note(pool, terms, course, made, peak(pool))
         changes[layer] = made
         _write(pool, start.live[layer], slots[layer])
+
+
+@kernel
+def _set_mean(pool: Pool, loads: Floats, weight: Floats) -> float:
+    """Make the weighted mean of the windows the pool's loads; return their sum."""
+    total = 0.0
+    for expert in range(pool.load.size):
+        load = 0.0
+        for w in range(weight.size):
+            load += weight[w] * loads[w, expert]
+        pool.load[expert] = load
+        total += load
+    return total
 
 
 @kernel
