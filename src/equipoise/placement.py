@@ -115,10 +115,11 @@ class Placement:
         held[layer, slot // self.cluster.slots_per_gpu, self.phy2log[layer, slot]] = True
         return held
 
-    def validate(self) -> None:
+    def validate(self, *, duplicates: bool = False) -> None:
         """Check that every expert has a replica, none two on one GPU, and that just the dead GPUs are empty.
 
-        Two on one GPU pass where a GPU has more slots than a node has experts, so that it cannot be avoided.
+        Two on one GPU pass where a GPU has more slots than a node has experts, so that it cannot be avoided; and, with
+        ``duplicates``, wherever they are: most engines serve such placements.
 
         Raises
         ------
@@ -137,7 +138,7 @@ class Placement:
             layer, expert = (int(i) for i in np.argwhere(self.logcnt == 0)[0])
             raise InputError(f"layer {layer} holds no replica of expert {expert}; expected at least one of each")
         avoidable = self.cluster.slots_per_gpu <= self.experts // self.cluster.nodes
-        if avoidable and self.duplicates.any():
+        if avoidable and not duplicates and self.duplicates.any():
             layer = int(np.argmax(self.duplicates > 0))
             by_gpu = np.sort(self.phy2log[layer].reshape(self.cluster.gpus, -1), axis=1)
             gpu, place = (int(i) for i in np.argwhere((by_gpu[:, 1:] == by_gpu[:, :-1]) & (by_gpu[:, 1:] >= 0))[0])

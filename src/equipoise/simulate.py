@@ -186,4 +186,4 @@ def _refuse_too_short(trace: Loads, window: int, interval: int) -> None:
 def _refuse_invalid(decided: Placement, cluster: Cluster) -> None:
     if decided.cluster != cluster:
         raise InputError(f"the policy decided on a placement on {decided.cluster}; expected {cluster}")
-    decided.validate()
+    decided.validate(duplicates=True)
