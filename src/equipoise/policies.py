@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from equipoise.balance import balance
 from equipoise.costs import Costs, check_positive
+from equipoise.deepseek_rule import deepseek_rule
 from equipoise.errors import InputError
+from equipoise.forecast import Method, forecast
 from equipoise.migration import Migration
 from equipoise.planner import plan
 
@@ -43,8 +45,17 @@ class Never:
 
 
 @dataclass(frozen=True)
+class DeepSeekRule:
+    """Plan by DeepSeek's rule, as engines do today, for the past added up and whatever that moves."""
+
+    def decide(self, past: Loads, current: Placement, groups: int) -> Placement:
+        """Return what the rule makes of the past; it knows nothing of the current placement."""
+        return deepseek_rule(past.sum().counts[0], current.cluster, groups)
+
+
+@dataclass(frozen=True)
 class Afresh:
-    """Plan from nothing but the loads, as engines do today, whatever that moves."""
+    """Plan from nothing but the loads, whatever that moves."""
 
     def decide(self, past: Loads, current: Placement, groups: int) -> Placement:
         """Return a plan for the past that knows nothing of the current placement."""
@@ -53,23 +64,27 @@ class Afresh:
 
 @dataclass(frozen=True)
 class FewMoves:
-    """Start from the placement that is live, and keep to a budget.
+    """Plan for what is expected to come, from the placement that is live and within a budget.
 
     Parameters
     ----------
     max_moves : int or float
         Moves of one decision at most: a number for all layers together, or, as a float, a share of all slots.
     min_gain : float
-        Share by which the mean PAR of the past must fall; otherwise nothing moves.
+        Share by which the mean PAR of what is expected must fall; otherwise nothing moves.
+    forecast : str
+        How to tell from the past what is expected; see :func:`equipoise.forecast.forecast`.
     """
 
     max_moves: float
     min_gain: float = 0.0
+    forecast: Method = "auto"
 
     def decide(self, past: Loads, current: Placement, groups: int) -> Placement:
-        """Return a plan for the past that is at most ``max_moves`` from the current placement."""
+        """Return a plan that is at most ``max_moves`` from the current placement."""
+        expected = forecast(past, current.cluster, self.forecast, groups=groups).scenarios
         return plan(
-            past, current.cluster, groups=groups, current=current, max_moves=self.max_moves, min_gain=self.min_gain
+            expected, current.cluster, groups=groups, current=current, max_moves=self.max_moves, min_gain=self.min_gain
         ).placement
 
 
@@ -114,6 +129,6 @@ class WhenWorth:
     def decide(self, past: Loads, current: Placement, groups: int) -> Placement:
         """Return what the policy decides where that pays, and the current placement otherwise."""
         other = self.policy.decide(past, current, groups)
-        gain = balance(current, past.sum()).par.mean() - balance(other, past.sum()).par.mean()
+        gain = balance(current, past).par.mean() - balance(other, past).par.mean()
         pays = gain * self.interval_seconds > self.costs.stall(Migration(current, other))
         return other if pays else current

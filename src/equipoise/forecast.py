@@ -1,0 +1,161 @@
+"""forecast(): which windows stand for the traffic to come, and how well each does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
+
+from equipoise.errors import check_choice, check_count
+from equipoise.factors import follow_factors
+from equipoise.loads import Loads
+from equipoise.scenarios import DEVIATIONS, Scenarios
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from equipoise.cluster import Cluster
+
+Method = Literal["auto", "last", "sum", "average-1", "average-4", "deviation", "windows", "recent", "factors"]
+AUTO: Method = "auto"
+
+# The weight of a recent window is half that of the window this much later.
+HALF_LIFE = 4.0
+
+
+@dataclass(frozen=True, eq=False)
+class Forecast:
+    """What is expected to come, and why.
+
+    Attributes
+    ----------
+    scenarios : Scenarios
+        What to plan for.
+    methods : tuple of str
+        For each layer the method that its scenarios are made by.
+    tested : dict of ndarray, float64 ``[cuts, layers]``
+        The PAR that each method would have had on what came after earlier windows; empty where none was asked to
+        choose, or the past is too short.
+    """
+
+    scenarios: Scenarios
+    methods: tuple[str, ...]
+    tested: dict[str, NDArray[np.float64]]
+
+    def used(self) -> dict[str, int]:
+        """Return in how many layers each method is used, the most used first."""
+        names, layers = np.unique(self.methods, return_counts=True)
+        return {str(names[i]): int(layers[i]) for i in np.argsort(-layers, kind="stable")}
+
+
+def forecast(
+    loads: Loads | ArrayLike,
+    cluster: Cluster,
+    method: Method = AUTO,
+    *,
+    groups: int = 1,
+    ahead: int = 1,
+    workers: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Forecast:
+    """Say what to plan for, so that the plan is good for the windows that come next.
+
+    ==========  =================================================================================
+    last        the last window
+    sum         all windows added up
+    average-1   an average in which weights halve from each window to the one before it
+    average-4   the same, but they halve every 4 windows
+    deviation   the mean, and 0.67 standard deviations: what varies counts for more
+    windows     every window may come again, one as well as another
+    recent      every window may, and recent ones rather: weights halve every 4 windows
+    factors     loads are mixtures of a few kinds of traffic, whose shares are followed one step on
+    ==========  =================================================================================
+
+    Parameters
+    ----------
+    loads : Loads or array_like, ``[windows, layers, experts]`` or fewer axes
+        The windows of the past, the oldest first.
+    cluster : Cluster
+        What will be planned on.
+    method : str
+        One of the above, or "auto": for each layer the one that would have served best in the past, as far as that
+        is no accident; see :mod:`equipoise.backtest`. The same on every rank.
+    groups : int
+        Expert groups, each kept on a node.
+    ahead : int
+        Windows that the plan is to serve.
+    workers : int, optional
+        Threads to plan layers in.
+    progress : callable, optional
+        Called as ``progress(plans made, plans to make)``.
+
+    Returns
+    -------
+    Forecast
+        Its scenarios are what :func:`equipoise.plan` takes in place of loads.
+
+    Raises
+    ------
+    InputError
+        If the loads are not valid, the method is none of these, or the cluster cannot hold the experts.
+
+    Examples
+    --------
+    >>> from equipoise import Cluster
+    >>> past = [[[30, 10]], [[2, 18]]]
+    >>> forecast(past, Cluster(gpus=2), "last").scenarios.counts.tolist()
+    [[[2.0, 18.0]]]
+    >>> forecast(past, Cluster(gpus=2), "windows").scenarios.weights.tolist()
+    [[0.5], [0.5]]
+    """
+    from equipoise.backtest import backtest, choose
+
+    loads = loads if isinstance(loads, Loads) else Loads(loads)
+    check_choice("forecast", method, get_args(Method))
+    ahead = check_count("ahead", ahead)
+    if method != AUTO:
+        return Forecast(METHODS[method](loads), (method,) * loads.layers, {})
+    tested = backtest(loads, cluster, METHODS, groups, ahead, workers, progress)
+    methods = choose(tested, loads.layers)
+    return Forecast(_layer_by_layer(loads, methods), methods, tested)
+
+
+def _layer_by_layer(loads: Loads, methods: tuple[str, ...]) -> Scenarios:
+    """Return scenarios made by another method in each layer."""
+    made = {method: METHODS[method](loads) for method in dict.fromkeys(methods)}
+    windows = max(scenarios.windows for scenarios in made.values())
+    counts, weights = np.zeros((windows, *loads.counts.shape[1:])), np.zeros((windows, loads.layers))
+    for layer, method in enumerate(methods):
+        scenarios = made[method]
+        counts[: scenarios.windows, layer] = scenarios.counts[:, layer]
+        weights[: scenarios.windows, layer] = scenarios.weights[:, layer]
+    return Scenarios(counts, weights)
+
+
+def _weights(windows: int, half_life: float) -> NDArray[np.float64]:
+    """Return weights that halve every so many windows into the past, ``[windows]``."""
+    return np.asarray(0.5 ** (np.arange(windows)[::-1] / half_life))
+
+
+def _average(loads: Loads, half_life: float) -> Scenarios:
+    return Scenarios(Scenarios(loads, _weights(loads.windows, half_life)).mean)
+
+
+def _deviation(loads: Loads) -> Scenarios:
+    past = Scenarios(loads)
+    return Scenarios(past.mean + DEVIATIONS * past.deviation)
+
+
+METHODS: dict[str, Callable[[Loads], Scenarios]] = {
+    "windows": Scenarios,
+    "last": lambda loads: Scenarios(loads.counts[-1]),
+    "sum": lambda loads: Scenarios(loads.sum()),
+    "average-1": lambda loads: _average(loads, 1.0),
+    "average-4": lambda loads: _average(loads, HALF_LIFE),
+    "deviation": _deviation,
+    "recent": lambda loads: Scenarios(loads, _weights(loads.windows, HALF_LIFE)),
+    "factors": follow_factors,
+}
