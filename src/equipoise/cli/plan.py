@@ -9,6 +9,7 @@ import typer
 
 from equipoise.cli.shares import parse_moves, parse_share
 from equipoise.effort import Effort  # noqa: TC001
+from equipoise.forecast import Method  # noqa: TC001
 from equipoise.locality import Locality  # noqa: TC001
 
 
@@ -56,6 +57,9 @@ def plan(
     min_gain: Annotated[
         float, typer.Option(parser=parse_share, metavar="SHARE", help="Move nothing for less than this fall of PAR.")
     ] = "0%",  # type: ignore[assignment]  # Typer parses the default too
+    forecast: Annotated[
+        Method, typer.Option(help="What to plan for, of several windows: chosen by backtest, or always the same.")
+    ] = "auto",
     effort: Annotated[Effort, typer.Option(help="How far to search for better placements.")] = "default",
     workers: Annotated[int | None, typer.Option(min=1, help="Threads; any number gives the same placement.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the placement to this file.")] = None,
@@ -77,6 +81,7 @@ def plan(
     from equipoise.cli.progress import progress_bar
     from equipoise.cli.stopwatch import stopwatch
     from equipoise.cluster import Cluster
+    from equipoise.forecast import forecast as expect
     from equipoise.formats.whole_file import check_writable
     from equipoise.loads import Loads
     from equipoise.placement import Placement
@@ -91,12 +96,14 @@ def plan(
     cluster = ClusterOptions(gpus, nodes, redundant, slots, dead).cluster(loads.experts, like)
     with progress_bar("getting ready"), stopwatch() as start:
         # Compiles the loops that are needed, or reads them from disk.
-        tiny = plan_placement([1, 1], Cluster(gpus=2, nodes=2), groups=2).placement
+        tiny = plan_placement(loads.windows * [[[1, 1]]], Cluster(gpus=2, nodes=2), groups=2).placement
         if live or cluster.dead or locality == "soft" or off_node is not None:
             plan_placement([1, 1], tiny.cluster, groups=2, current=tiny)
+    with progress_bar("looking back") as progress, stopwatch() as looking_back:
+        expected = expect(loads, cluster, forecast, groups=groups, workers=workers, progress=progress)
     with progress_bar("planning") as progress, stopwatch() as time:
         result = plan_placement(
-            loads,
+            expected.scenarios,
             cluster,
             groups=groups,
             locality=locality,
@@ -110,7 +117,7 @@ def plan(
         )
     if output is not None:
         result.placement.save(output)
-    found = figures(result, loads, Run(recording, current, groups, effort, start, time, output))
+    found = figures(result, loads, expected, Run(recording, current, groups, effort, start, looking_back, time, output))
     if as_json:
         print_json(found)
     else:

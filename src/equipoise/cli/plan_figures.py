@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from equipoise.balance import balance
 from equipoise.cli.console import counted, print_line, print_pairs, print_table
 from equipoise.cli.loads_figures import shape_in_words
 from equipoise.cli.placement_figures import cluster_in_words
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from equipoise.cli.stopwatch import Time
+    from equipoise.forecast import Forecast
     from equipoise.loads import Loads
     from equipoise.planner import Plan
 
@@ -34,19 +34,21 @@ class Run:
     groups: int
     effort: str
     start: Time
+    looking_back: Time
     time: Time
     output: Path | None
 
 
-def figures(plan: Plan, loads: Loads, run: Run) -> dict[str, Any]:
+def figures(plan: Plan, loads: Loads, forecast: Forecast, run: Run) -> dict[str, Any]:
     """Return what was planned and what came of it; PAR and its bounds are in units of the mean GPU load."""
     placement, cluster = plan.placement, plan.placement.cluster
     bounds = {
         locality: np.divide(bound, plan.mean, out=np.ones_like(bound), where=plan.mean > 0)
         for locality, bound in plan.bounds.items()
     }
+    before = plan.scenarios.peak(plan.before)
     layers = {
-        "par_before": balance(plan.before, loads.sum()).par[0],
+        "par_before": np.divide(before, plan.mean, out=np.ones_like(before), where=plan.mean > 0),
         "par": plan.par,
         "bound": bounds[plan.locality],
         "gap": plan.gap,
@@ -64,6 +66,8 @@ def figures(plan: Plan, loads: Loads, run: Run) -> dict[str, Any]:
         "locality": plan.locality,
         "current": str(run.current) if run.current else None,
         "effort": run.effort,
+        "forecast": forecast.used(),
+        "backtest": {method: float(par.mean()) for method, par in forecast.tested.items()},
         **{name: _mean_and_worst(values) for name, values in layers.items()},
         "bounds": {locality: float(bound.mean()) for locality, bound in bounds.items()},
         "off_node_share": float(np.average(plan.off_node, weights=plan.mean)) if plan.mean.any() else 0.0,
@@ -75,6 +79,7 @@ def figures(plan: Plan, loads: Loads, run: Run) -> dict[str, Any]:
         "lost": [{"layer": layer, "expert": expert} for layer, expert in plan.lost.tolist()],
         "declined_par": plan.declined,
         "milliseconds": run.time.milliseconds,
+        "backtest_milliseconds": run.looking_back.milliseconds,
         "start_milliseconds": run.start.milliseconds,
         "compiling_milliseconds": run.start.compiling,
         "output": str(run.output) if run.output else None,
@@ -117,8 +122,21 @@ def _what_was_planned(figures: dict[str, Any]) -> list[tuple[str, str]]:
         ("", f"{figures['slots']} slots for a layer, {figures['redundant']} of them redundant"),
         ("groups", _groups_in_words(figures)),
         ("effort", figures["effort"]),
+        *_forecast_in_words(figures),
     ]
     return [*rows, ("current", figures["current"])] if figures["current"] else rows
+
+
+def _forecast_in_words(figures: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return what is planned for, and the PAR that it would have had in the past; nothing of a single window."""
+    if figures["windows"] == 1:
+        return []
+    used = ", ".join(f"{method} in {counted(layers, 'layer')}" for method, layers in figures["forecast"].items())
+    rows = [("forecast", used)]
+    if figures["backtest"]:
+        best = sorted(figures["backtest"].items(), key=lambda tested: tested[1])
+        rows.append(("", "PAR in the past: " + ", ".join(f"{method} {par:.3f}" for method, par in best[:4])))
+    return rows
 
 
 def _groups_in_words(figures: dict[str, Any]) -> str:
@@ -149,12 +167,13 @@ def _balance_rows(figures: dict[str, Any]) -> list[tuple[str, str, str, str]]:
 
 def _what_it_takes(figures: dict[str, Any]) -> list[tuple[str, str]]:
     why = "of compiling, once" if figures["compiling_milliseconds"] else "of getting ready"
+    back = f" and {figures['backtest_milliseconds'] / 1e3:.1f} s of looking back" if figures["backtest"] else ""
     required = f"; {figures['required']} of them cannot be saved" if figures["required"] else ""
     rows = [
         ("experts with copies", f"{figures['experts_with_copies']:.1f} in a layer"),
         ("duplicates", f"{figures['duplicates']}"),
         ("moves", f"{figures['moves']}, {figures['moved_share']:.1%} of the slots{required}"),
-        ("time", f"{figures['milliseconds']:.1f} ms, after {figures['start_milliseconds'] / 1e3:.1f} s {why}"),
+        ("time", f"{figures['milliseconds']:.1f} ms, after {figures['start_milliseconds'] / 1e3:.1f} s {why}{back}"),
     ]
     if figures["groups"] > 1:
         bounds = ", ".join(f"{locality} {bound:.4f}" for locality, bound in figures["bounds"].items())

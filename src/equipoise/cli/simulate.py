@@ -9,6 +9,7 @@ import typer
 
 from equipoise.cli.shares import parse_moves
 from equipoise.cli.sizes import parse_size
+from equipoise.forecast import Method  # noqa: TC001
 
 if TYPE_CHECKING:
     from equipoise.simulate import Replay
@@ -39,6 +40,17 @@ def simulate(
             help="Moves of a decision at most: a number, or 5% of the slots; may be repeated, each is a policy.",
         ),
     ] = ["5%"],  # type: ignore[list-item]  # noqa: B006 - Typer parses the default too, and changes nothing
+    forecast: Annotated[
+        Method, typer.Option(help="How to tell from the past what comes: by backtest, or always the same way.")
+    ] = "auto",
+    worth_seconds: Annotated[
+        float | None,
+        typer.Option(
+            "--worth",
+            metavar="SECONDS",
+            help="Move only what saves more time than it takes, if experts run for so long between two decisions.",
+        ),
+    ] = None,
     expert_bytes: Annotated[
         int, typer.Option(parser=parse_size, metavar="SIZE", help="Weights of an expert of one layer.")
     ] = "44MB",  # type: ignore[assignment]
@@ -69,7 +81,7 @@ def simulate(
     options = ClusterOptions(gpus, nodes, redundant, slots=None, dead=None)
     cluster = options.cluster(trace.experts, None if recording else SAMPLE)
     costs = Costs(expert_bytes, within_nodes, between_nodes)
-    compared = policies(max_moves)
+    compared = policies(max_moves, forecast, worth_seconds, costs)
     replays: dict[str, Replay] = {}
     with progress_bar("replaying") as progress:
         for name, policy in compared.items():
@@ -83,7 +95,7 @@ def simulate(
                 costs=costs,
                 progress=lambda done, total: progress(len(replays) * total + done, len(compared) * total),
             )
-    found = figures(replays, trace, Run(recording, cluster, groups, interval, window, costs))
+    found = figures(replays, trace, Run(recording, cluster, groups, interval, window, forecast, worth_seconds, costs))
     if as_json:
         print_json(found)
     else:

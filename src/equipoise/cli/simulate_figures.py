@@ -9,13 +9,14 @@ from equipoise.cli.console import counted, print_line, print_pairs, print_table
 from equipoise.cli.loads_figures import shape_in_words
 from equipoise.cli.placement_figures import cluster_in_words
 from equipoise.cli.sizes import size_in_words
-from equipoise.policies import Afresh, FewMoves, Never, Oracle
+from equipoise.policies import DeepSeekRule, FewMoves, Never, Oracle, WhenWorth
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from equipoise.cluster import Cluster
     from equipoise.costs import Costs
+    from equipoise.forecast import Method
     from equipoise.loads import Loads
     from equipoise.policies import Policy
     from equipoise.simulate import Replay
@@ -30,19 +31,30 @@ class Run:
     groups: int
     interval: int
     window: int
+    forecast: Method
+    worth_seconds: float | None
     costs: Costs
 
 
-def policies(budgets: list[float]) -> dict[str, Policy]:
-    """Return the policies that are compared by name, one with few moves for each budget.
+def policies(budgets: list[float], forecast: Method, worth_seconds: float | None, costs: Costs) -> dict[str, Policy]:
+    """Return the policies that are compared by name, one for each budget and one without any.
+
+    worth_seconds: how long experts run between two decisions, if ours are to move only what saves more time than it
+    takes.
 
     Examples
     --------
-    >>> list(policies([0.05, 500]))
-    ['never', 'few moves: 5%', 'few moves: 500', 'afresh', 'oracle']
+    >>> from equipoise.costs import Costs
+    >>> list(policies([0.05, 500], "auto", None, Costs()))
+    ['never', "DeepSeek's rule", 'few moves: 5%', 'few moves: 500', 'any moves', 'oracle']
     """
-    few_moves = {f"few moves: {_budget_in_words(most)}": FewMoves(most) for most in budgets}
-    return {"never": Never(), **few_moves, "afresh": Afresh(), "oracle": Oracle()}
+    ours: dict[str, Policy] = {
+        f"few moves: {_budget_in_words(most)}": FewMoves(most, 0.0, forecast) for most in budgets
+    }
+    ours["any moves"] = FewMoves(1.0, 0.0, forecast)
+    if worth_seconds is not None:
+        ours = {name: WhenWorth(policy, worth_seconds, costs) for name, policy in ours.items()}
+    return {"never": Never(), "DeepSeek's rule": DeepSeekRule(), **ours, "oracle": Oracle()}
 
 
 def figures(replays: dict[str, Replay], trace: Loads, run: Run) -> dict[str, Any]:
@@ -62,6 +74,8 @@ def figures(replays: dict[str, Replay], trace: Loads, run: Run) -> dict[str, Any
         "groups": run.groups,
         "window": run.window,
         "interval": run.interval,
+        "forecast": run.forecast,
+        "worth_seconds": run.worth_seconds,
         "served": served,
         "decisions": decisions,
         "costs": asdict(run.costs),
@@ -101,6 +115,7 @@ def _what_was_replayed(figures: dict[str, Any]) -> list[tuple[str, str]]:
         ("", f"{figures['slots']} slots for a layer, {figures['redundant']} of them redundant"),
         ("groups", counted(figures["groups"], "expert group")),
         ("decisions", f"{figures['decisions']}, by the last {window}, for {interval} each"),
+        ("forecast", figures["forecast"]),
         ("an expert", size_in_words(figures["costs"]["expert_bytes"])),
         ("links of a GPU", f"{within}/s within its node, {between}/s to others"),
     ]
