@@ -29,9 +29,12 @@ from benchmarks.report import (
     scale_json,
     scale_table,
     show,
+    windows_json,
+    windows_table,
 )
 from benchmarks.scale import scale
 from benchmarks.series import SERIES
+from benchmarks.windows import time_windows
 from equipoise import InputError
 from equipoise.effort import Effort
 
@@ -123,6 +126,19 @@ def ahead_command(
     found = [(series, plan_ahead(series, loads, beside_peers, efforts)) for series in _chosen(list(SERIES), only)]
     _print(ahead_json if as_json else ahead_table, found)
     _say_how_to_get(peers)
+
+
+@app.command("windows")
+def windows_command(
+    loads: RecordedLoads = RECORDED_HERE,
+    effort: Efforts = ["fast", "default"],  # noqa: B006
+    rounds: Rounds = 3,
+    as_json: AsJson = False,
+) -> None:
+    """Plan for one, two, ... sixteen windows at once: how long it takes for all layers of DeepSeek-V3."""
+    if loads is None:
+        raise InputError("the windows are recorded loads; name their folder with --loads")
+    _print(windows_json if as_json else windows_table, time_windows(loads, cast("list[Effort]", effort), rounds))
 
 
 @app.command("scale")

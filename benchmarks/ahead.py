@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
 from benchmarks.peers import VLLM, SGLang
-from benchmarks.planner import Equipoise
-from equipoise import Placement, balance
+from benchmarks.planner import Answer
+from equipoise import Placement, balance, plan
+from equipoise.forecast import Method, forecast
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from benchmarks.planner import Planner
     from benchmarks.series import Series
+    from equipoise import Cluster
     from equipoise.effort import Effort
 
 
@@ -53,30 +55,48 @@ class Way:
     shown: Callable[[NDArray[np.int64]], Any]
 
 
+@dataclass(frozen=True)
+class Forecasting:
+    """Equipoise at one effort, by one forecast, for so many windows ahead."""
+
+    effort: Effort
+    method: Method
+    ahead: int
+
+    @property
+    def name(self) -> str:
+        """Name in the table."""
+        return f"equipoise {self.effort}, {self.method}"
+
+    def fresh(self, past: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return a new array."""
+        return past.copy()
+
+    def run(self, past: NDArray[np.int64], cluster: Cluster, groups: int) -> Answer:
+        """Forecast, by a backtest if it is to choose, and plan."""
+        expected = forecast(past, cluster, self.method, groups=groups, ahead=self.ahead)
+        result = plan(expected.scenarios, cluster, groups=groups, effort=self.effort)
+        return Answer(result.placement.phy2log, result.bound)
+
+
 def plan_ahead(series: Series, folder: Path, beside_peers: bool, efforts: list[Effort]) -> list[Ahead]:
     """Return what each planner reaches on a series; each has warmed up before it is timed."""
     walked = list(series.walk(folder))
-    return [_judge(way, series, walked) for way in ways(beside_peers, efforts)]
+    ours = [Forecasting(effort, method, series.ahead) for effort in efforts for method in get_args(Method)]
+    ways = [*(_peers() if beside_peers else []), *(Way(one.name, one, one.fresh) for one in ours)]
+    return [_judge(way, series, walked) for way in ways]
 
 
-def ways(beside_peers: bool, efforts: list[Effort]) -> list[Way]:
-    """Return the planners: the peers by the last window, by the sum, or window by window as SGLang's does."""
-    ours = [Way(f"{planner.name}, sum", planner, _summed(planner)) for planner in map(Equipoise, efforts)]
-    if not beside_peers:
-        return ours
+def _peers() -> list[Way]:
+    """Return the peers by the last window, by the sum, or window by window as SGLang's does."""
     import torch
 
     vllm = VLLM()
-    peers = [
+    return [
         Way("vLLM, last", vllm, lambda past: vllm.fresh(past[-1])),
-        Way("vLLM, sum", vllm, _summed(vllm)),
+        Way("vLLM, sum", vllm, lambda past: vllm.fresh(past.sum(axis=0))),
         Way("SGLang deepseek_vec", SGLang("deepseek_vec"), torch.tensor),
     ]
-    return [*peers, *ours]
-
-
-def _summed(planner: Planner) -> Callable[[NDArray[np.int64]], Any]:
-    return lambda past: planner.fresh(past.sum(axis=0))
 
 
 def _judge(way: Way, series: Series, walked: list[tuple[NDArray[np.int64], NDArray[np.int64]]]) -> Ahead:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.verdict import misses, replanning_misses
+from benchmarks.verdict import ahead_misses, misses, replanning_misses
+from equipoise.forecast import AUTO
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from benchmarks.replanning_cases import Replanning
     from benchmarks.scale import Scaled
     from benchmarks.series import Series
+    from benchmarks.windows import Windowed
 
 BALANCE = ("PAR mean", "PAR max", "bound", "gap", "duplicates", "ms")
 
@@ -30,7 +32,9 @@ def comparison_table(found: Sequence[tuple[Case, Sequence[Result]]]) -> Table:
     table = _table(*BALANCE, "vLLM's ms / ms", "targets")
     for case, results in found:
         _add_case(
-            table, case, [(*_balance(one), _ratio(one), _verdict(one, misses(case, one, results))) for one in results]
+            table,
+            case,
+            [(*_balance(one), _ratio(one), _in_words(one.planner, misses(case, one, results))) for one in results],
         )
     return table
 
@@ -45,10 +49,18 @@ def replanning_table(found: Sequence[tuple[Replanning, Sequence[Replanned]]]) ->
 
 def ahead_table(found: Sequence[tuple[Series, Sequence[Ahead]]]) -> Table:
     """Return the PAR of every planner on the windows that came after those it planned on."""
-    table = _table("earlier plans", "later plans", "all", "ms a layer", "target")
+    table = _table("earlier plans", "later plans", "all", "ms a layer", "targets")
     for series, results in found:
-        rows = [(*_ahead(one), _target(series, one)) for one in results]
+        rows = [(*_ahead(one), _ahead_in_words(series, one, results)) for one in results]
         _add_case(table, series, rows)
+    return table
+
+
+def windows_table(found: Sequence[Windowed]) -> Table:
+    """Return how long planning for several windows takes."""
+    table = Table("effort", "windows", "ms", "PAR")
+    for one in found:
+        table.add_row(one.effort, str(one.windows), f"{one.ms:.1f}", f"{one.par:.4f}")
     return table
 
 
@@ -88,7 +100,15 @@ def replanning_json(found: Sequence[tuple[Replanning, Sequence[Replanned]]]) -> 
 
 def ahead_json(found: Sequence[tuple[Series, Sequence[Ahead]]]) -> str:
     """Return the same as JSON: a list of series, each with its planners."""
-    return _json(asdict(series) | {"planners": [asdict(one) for one in results]} for series, results in found)
+    return _json(
+        asdict(series) | {"planners": [asdict(one) | {"misses": ahead_misses(series, one, results)} for one in results]}
+        for series, results in found
+    )
+
+
+def windows_json(found: Sequence[Windowed]) -> str:
+    """Return the same as JSON: a list with a line for each effort and number of windows."""
+    return _json(asdict(one) for one in found)
 
 
 def scale_json(found: Sequence[tuple[Case, Sequence[Scaled]]]) -> str:
@@ -114,10 +134,9 @@ def _ahead(one: Ahead) -> tuple[str, ...]:
     return one.planner, *(f"{par:.4f}" for par in (one.earlier, one.later, one.par)), f"{one.ms_per_layer:.2f}"
 
 
-def _target(series: Series, one: Ahead) -> str:
-    if not one.planner.startswith("equipoise"):
-        return ""
-    return "[green]ok[/green]" if one.par <= series.par else f"[red]MISS PAR > {series.par:g}[/red]"
+def _ahead_in_words(series: Series, one: Ahead, results: Sequence[Ahead]) -> str:
+    has_targets = one.planner.endswith(AUTO)
+    return _in_words(one.planner, ahead_misses(series, one, results)) if has_targets else ""
 
 
 def _add_case(table: Table, case: Case | Replanning | Series, rows: Iterable[tuple[str, ...]]) -> None:
@@ -135,7 +154,7 @@ def _replanned(replanning: Replanning, one: Replanned, results: Sequence[Replann
         *reached,
         *("" if share is None else f"{share:.2%}" for share in (one.moved, one.required, one.off_node)),
         _ratio(one.result),
-        _verdict(one.result, replanning_misses(replanning, one, results)),
+        _in_words(one.result.planner, replanning_misses(replanning, one, results)),
     )
 
 
@@ -155,8 +174,8 @@ def _ratio(result: Result) -> str:
     return "" if result.times_vllm is None else f"{result.times_vllm:.1f}"
 
 
-def _verdict(result: Result, found: list[str]) -> str:
-    if not result.planner.startswith("equipoise"):
+def _in_words(planner: str, found: list[str]) -> str:
+    if not planner.startswith("equipoise"):
         return ""
     return f"[red]MISS {', '.join(found)}[/red]" if found else "[green]ok[/green]"
 
