@@ -38,7 +38,6 @@ class Room(NamedTuple):
     take: Floats  # [slots per GPU], price of moving the replica of the GPU at hand to the pressed GPU
     give_relief: Floats  # [slots per GPU], relief by as much as moves with the pressed GPU's replica, at most
     take_relief: Floats  # [slots per GPU], what of that the replica of the GPU at hand brings back, at least
-    slope: Floats  # [windows], relief per load that moves from the pressed GPU to the GPU at hand, at most
     rest: Floats  # [windows], load of the GPU at hand without the slot at hand
     rise: Floats  # [windows], by how much the donor's other replicas grow
     fewer: Floats  # [experts], share of the load that a replica has if there is one more
@@ -53,7 +52,6 @@ def empty_room(experts: int, slots_per_gpu: int, windows: int) -> Room:
         take=np.zeros(slots_per_gpu),
         give_relief=np.zeros(slots_per_gpu),
         take_relief=np.zeros(slots_per_gpu),
-        slope=np.zeros(windows),
         rest=np.zeros(windows),
         rise=np.zeros(windows),
         fewer=np.zeros(experts),
@@ -164,35 +162,42 @@ def _best_exchange(
 ) -> tuple[float, int, int]:
     """Find the two replicas whose exchange gives more than ``worth``, and most, relief for its price.
 
-    Pressure bends upward: what moves gives at most as much relief as it would if the slope stayed what it is.
+    Pressure bends upward, which limits relief twice: to what the mean load alone would give, of which one window is all,
+    and to what a load would give if the slope stayed what it is before anything moves.
     """
-    before = windows.pressure[heavy] + windows.pressure[light]
+    before, mean_aim = windows.pressure[heavy] + windows.pressure[light], 0.0
     for w in range(len(windows.span)):
-        slope = max(windows.gpu_load[heavy, w] - windows.aim[w], 0.0)
-        room.slope[w] = 2 * (slope - max(windows.gpu_load[light, w] - windows.aim[w], 0.0))
-    least_taken = np.inf
-    for place in range(room.give.size):
-        give_relief, take_relief = 0.0, 0.0
-        for w in range(len(windows.span)):
-            give_relief += room.slope[w] * windows.share[pool.slots[heavy, place], w]
-            take_relief += room.slope[w] * windows.share[pool.slots[light, place], w]
-        room.give_relief[place], room.take_relief[place] = give_relief, take_relief
-        least_taken = min(least_taken, take_relief)
+        mean_aim += windows.root[w] * windows.aim[w]
+    heavy_mean, light_mean = pool.gpu_load[heavy] - mean_aim, pool.gpu_load[light] - mean_aim
+    if len(windows.span) > 1:
+        for place in range(room.give.size):
+            given, taken = pool.slots[heavy, place], pool.slots[light, place]
+            give_relief, take_relief = 0.0, 0.0
+            for w in range(len(windows.span)):
+                slope = max(windows.gpu_load[heavy, w] - windows.aim[w], 0.0)
+                slope -= max(windows.gpu_load[light, w] - windows.aim[w], 0.0)
+                give_relief += 2 * slope * windows.share[given, w]
+                take_relief += 2 * slope * windows.share[taken, w]
+            room.give_relief[place], room.take_relief[place] = give_relief, take_relief
     best_give, best_take = -1, -1
     for give in range(room.give.size):
-        if room.give_relief[give] - least_taken <= worth * LEAST_PRICE:
-            continue
         for take in range(room.take.size):
             price = max(room.give[give] + room.take[take], LEAST_PRICE)
-            if room.give_relief[give] - room.take_relief[take] <= worth * price:
+            moved = pool.pieces[heavy, give] - pool.pieces[light, take]
+            heavy_above, light_above = max(heavy_mean - moved, 0.0), max(light_mean + moved, 0.0)
+            relief = before - heavy_above * heavy_above - light_above * light_above
+            if relief <= worth * price:
                 continue
             given, taken = pool.slots[heavy, give], pool.slots[light, take]
-            relief = before
-            for w in range(len(windows.span)):
-                moved = windows.share[given, w] - windows.share[taken, w]
-                heavy_above = max(windows.gpu_load[heavy, w] - moved - windows.aim[w], 0.0)
-                light_above = max(windows.gpu_load[light, w] + moved - windows.aim[w], 0.0)
-                relief -= heavy_above * heavy_above + light_above * light_above
+            if len(windows.span) > 1:
+                if room.give_relief[give] - room.take_relief[take] <= worth * price:
+                    continue
+                relief = before
+                for w in range(len(windows.span)):
+                    moved = windows.share[given, w] - windows.share[taken, w]
+                    heavy_above = max(windows.gpu_load[heavy, w] - moved - windows.aim[w], 0.0)
+                    light_above = max(windows.gpu_load[light, w] + moved - windows.aim[w], 0.0)
+                    relief -= heavy_above * heavy_above + light_above * light_above
             if relief > worth * price and not holds(pool, light, given) and not holds(pool, heavy, taken):
                 worth, best_give, best_take = relief / price, give, take
     return worth, best_give, best_take
