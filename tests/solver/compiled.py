@@ -17,6 +17,7 @@ from equipoise.solver.relief import relieve
 from equipoise.solver.repacking import first_transfer, try_other_counts
 from equipoise.solver.replication import replicate, replicate_sparingly
 from equipoise.solver.swapping import settle
+from equipoise.solver.windows import mean_peak, next_pressed, set_aim, set_windows, weigh_holders, weigh_windows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,3 +50,9 @@ fill_first = with_a_way_in(_fill)
 next_counts = with_a_way_in(_next_counts)
 fill_slots = with_a_way_in(fill)
 relieve_pool = with_a_way_in(relieve)
+set_loads_of_windows = with_a_way_in(set_windows)
+set_aim_of_windows = with_a_way_in(set_aim)
+weigh_all_windows = with_a_way_in(weigh_windows)
+weigh_holders_in_windows = with_a_way_in(weigh_holders)
+mean_peak_of_windows = with_a_way_in(mean_peak)
+next_pressed_gpu = with_a_way_in(next_pressed)
