@@ -162,8 +162,8 @@ def _best_exchange(
 ) -> tuple[float, int, int]:
     """Find the two replicas whose exchange gives more than ``worth``, and most, relief for its price.
 
-    Pressure bends upward, which limits relief twice: to what the mean load alone would give, of which one window is all,
-    and to what a load would give if the slope stayed what it is before anything moves.
+    Pressure bends upward, which limits relief twice: to what the mean load alone would give, which with one window is
+    all there is, and to what a load would give if the slope stayed what it is before anything moves.
     """
     before, mean_aim = windows.pressure[heavy] + windows.pressure[light], 0.0
     for w in range(len(windows.span)):
