@@ -80,12 +80,12 @@ def plan(
     from equipoise.cli.plan_figures import Run, figures, print_figures
     from equipoise.cli.progress import progress_bar
     from equipoise.cli.stopwatch import stopwatch
-    from equipoise.cluster import Cluster
     from equipoise.forecast import forecast as expect
     from equipoise.formats.whole_file import check_writable
     from equipoise.loads import Loads
     from equipoise.placement import Placement
     from equipoise.planner import plan as plan_placement
+    from equipoise.ready import get_ready
     from equipoise.sample import sample_loads
 
     if output is not None:
@@ -95,10 +95,9 @@ def plan(
     like = live.cluster if live else None if recording else SAMPLE
     cluster = ClusterOptions(gpus, nodes, redundant, slots, dead).cluster(loads.experts, like)
     with progress_bar("getting ready"), stopwatch() as start:
-        # Compiles the loops that are needed, or reads them from disk.
-        tiny = plan_placement(loads.windows * [[[1, 1]]], Cluster(gpus=2, nodes=2), groups=2).placement
-        if live or cluster.dead or locality == "soft" or off_node is not None:
-            plan_placement([1, 1], tiny.cluster, groups=2, current=tiny)
+        get_ready(
+            replanning=bool(live or cluster.dead or locality == "soft" or off_node is not None), windows=loads.windows
+        )
     with progress_bar("looking back") as progress, stopwatch() as looking_back:
         expected = expect(loads, cluster, forecast, groups=groups, workers=workers, progress=progress)
     with progress_bar("planning") as progress, stopwatch() as time:
