@@ -1,0 +1,171 @@
+"""What every live plug-in does: plan from what is live, say so in one line of the log, and never fail the engine."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from equipoise.balance import balance
+from equipoise.cluster import Cluster
+from equipoise.engines.settings import read_settings
+from equipoise.errors import InputError
+from equipoise.placement import Placement
+from equipoise.planner import plan
+from equipoise.ready import get_ready
+
+if TYPE_CHECKING:
+    from logging import Logger
+
+    from numpy.typing import NDArray
+
+    from equipoise.engines.settings import Settings
+    from equipoise.planner import Plan
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """What an engine asks for.
+
+    Attributes
+    ----------
+    loads : ndarray, ``[windows, layers, experts]``
+        As the engine recorded them.
+    cluster : Cluster
+        Where the experts shall live.
+    groups : int
+        Expert groups; 1 where any expert may live anywhere.
+    live : ndarray of int ``[layers, slots]`` or None
+        The expert in each slot now, -1 in an empty one; perhaps of more GPUs, or fewer. None before there is any.
+    """
+
+    loads: NDArray[Any]
+    cluster: Cluster
+    groups: int
+    live: NDArray[Any] | None
+
+    @property
+    def experts(self) -> int:
+        """Logical experts of each layer."""
+        return int(self.loads.shape[2])
+
+
+@cache
+def live_settings() -> Settings:
+    """Return the settings of this process, read once.
+
+    Raises
+    ------
+    InputError
+        If they cannot be used.
+    """
+    return read_settings(os.environ)
+
+
+@cache
+def prepare() -> None:
+    """Get ready once in a process, before the first plan that anybody waits for."""
+    get_ready()
+
+
+def cluster_of(slots: int, gpus: int, nodes: int, groups: int | None, dead: list[int]) -> tuple[Cluster, int]:
+    """Return the cluster and the groups as engines mean them: groups count where the nodes divide them, all GPUs up."""
+    groups = groups or 1
+    if dead or gpus % nodes or groups % nodes:
+        groups, nodes = 1, 1
+    return Cluster(gpus=gpus, nodes=nodes, slots_per_gpu=slots // gpus, dead=dead), groups
+
+
+def replanned(request: Request, settings: Settings, log: Logger) -> Placement:
+    """Return the placement to go over to: a new plan, or where that fails what is live, with the traceback logged.
+
+    Raises
+    ------
+    InputError
+        If neither can be had: planning fails, and what is live does not hold every expert on this cluster.
+    """
+    prepare()
+    start = perf_counter()
+    try:
+        result = _plan(request, settings)
+        log.info("%s", _line(result, request, settings, perf_counter() - start))
+    except Exception:
+        log.exception("Equipoise could not plan; the experts stay where they are")
+        return _as_it_is(request)
+    return result.placement
+
+
+def planned_on(loads: NDArray[Any], forecast: str) -> NDArray[Any]:
+    """Return the loads to plan on, for those that were recorded."""
+    return loads
+
+
+def _plan(request: Request, settings: Settings) -> Plan:
+    current = _current(request)
+    grouped = request.groups > 1
+    return plan(
+        planned_on(request.loads, settings.forecast),
+        request.cluster,
+        groups=request.groups,
+        locality=settings.locality if grouped else None,
+        off_node=settings.off_node if grouped else None,
+        current=current,
+        **(settings.limits if current else {}),
+    )
+
+
+def _current(request: Request) -> Placement | None:
+    """Return a copy of what is live, on as many GPUs of the same size as it takes."""
+    if request.live is None:
+        return None
+    slots_per_gpu = request.cluster.slots_per_gpu
+    gpus, left = divmod(request.live.shape[1], slots_per_gpu)
+    if left:
+        raise InputError(f"{request.live.shape[1]} live slots do not divide over GPUs with {slots_per_gpu} each")
+    return Placement(request.live.copy(), Cluster(gpus=gpus, slots_per_gpu=slots_per_gpu), request.experts)
+
+
+def _as_it_is(request: Request) -> Placement:
+    """Return the live placement where every live GPU is full and every expert on one, else the experts in order."""
+    in_order = _in_order(request)
+    if request.live is None or request.live.shape != in_order.phy2log.shape:
+        return in_order
+    experts = np.where(in_order.phy2log < 0, -1, request.live)
+    if (experts >= request.experts).any() or ((experts < 0) != (in_order.phy2log < 0)).any():
+        return in_order
+    as_it_is = Placement(experts, request.cluster, request.experts)
+    return as_it_is if as_it_is.logcnt.all() else in_order
+
+
+def _in_order(request: Request) -> Placement:
+    """Return the engines' default layout on the live GPUs; raise where they do not hold every expert."""
+    cluster = request.cluster
+    phy2log = np.full((request.loads.shape[1], cluster.gpus, cluster.slots_per_gpu), -1)
+    phy2log[:, list(cluster.live)] = (np.arange(cluster.live_slots) % request.experts).reshape(
+        -1, cluster.slots_per_gpu
+    )
+    placement = Placement(phy2log.reshape(len(phy2log), -1), cluster, request.experts)
+    placement.validate()
+    return placement
+
+
+def _line(result: Plan, request: Request, settings: Settings, seconds: float) -> str:
+    """Return what the log says of a plan; ranks that say different digests have plans that do not fit together."""
+    before = balance(result.before, request.loads.sum(axis=0)).par.mean()
+    placement, moves = result.placement, int(result.moves.sum())
+    done = "planned" if request.live is None else "re-planned"
+    declined = "" if result.declined is None else f" (PAR {result.declined:.4f} was not worth its moves)"
+    return (
+        f"Equipoise {done} {placement.layers} layers on {len(placement.cluster.live)} GPUs in {1000 * seconds:.0f} ms: "
+        f"PAR {before:.4f} -> {result.par.mean():.4f}, {moves} moves, {moves / _live_slots(placement):.1%} of the slots"
+        f"{declined}; settings {settings.digest}, placement {sha256(placement.phy2log.tobytes()).hexdigest()[:8]}"
+    )
+
+
+def _live_slots(placement: Placement) -> int:
+    return placement.layers * placement.cluster.live_slots

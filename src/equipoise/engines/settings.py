@@ -1,0 +1,160 @@
+"""Settings of the live plug-ins: environment variables, or one TOML file; the same on every rank."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cached_property
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast, get_args
+
+from equipoise.checks import checked_locality
+from equipoise.errors import InputError, check_choice, check_share
+from equipoise.formats.refusals import naming
+from equipoise.locality import Locality
+from equipoise.shares import moves_of, share_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+PREFIX = "EQUIPOISE_"
+FILE = "EQUIPOISE_SETTINGS"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a live plug-in plans.
+
+    Attributes
+    ----------
+    max_moves : int, float or None
+        Moves of a re-plan at most: a number for all layers together, or as a float the share of all slots; None for
+        as many as pay.
+    min_gain : float
+        Share by which the mean PAR must fall for anything to move that need not.
+    locality : "strict", "soft", "none" or None
+        Whether experts stay on their group's node; None for strict, or soft where ``off_node`` is given.
+    off_node : float or None
+        Share of the load that may be served off its group's home node.
+    forecast : str
+        What stands for the traffic to come.
+
+    Raises
+    ------
+    InputError
+        If settings are no such shares and names, or contradict each other.
+
+    Examples
+    --------
+    >>> Settings(max_moves=0.05).limits
+    {'max_moves': 0.05, 'min_gain': 0.0}
+    """
+
+    max_moves: float | None = None
+    min_gain: float = 0.0
+    locality: Locality | None = None
+    off_node: float | None = None
+    forecast: str = "auto"
+
+    def __post_init__(self) -> None:
+        check_share("min_gain", self.min_gain)
+        checked_locality(self.locality, self.off_node, groups=2)
+
+    @property
+    def limits(self) -> dict[str, Any]:
+        """What holds when a placement is live, as arguments of ``plan()``."""
+        return {"max_moves": self.max_moves, "min_gain": self.min_gain}
+
+    @cached_property
+    def digest(self) -> str:
+        """Eight characters that differ where the settings or the version of Equipoise differ."""
+        return sha256(f"{version('equipoise')} {self}".encode()).hexdigest()[:8]
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """Return the settings that ``EQUIPOISE_*`` variables name, or the TOML file that ``EQUIPOISE_SETTINGS`` names.
+
+    Parameters
+    ----------
+    environment : mapping of str to str
+        Such as ``os.environ``; other variables are passed over.
+
+    Raises
+    ------
+    InputError
+        If a name is unknown or a value cannot be used, there are both a file and variables, or the file cannot be read.
+
+    Examples
+    --------
+    >>> read_settings({"EQUIPOISE_MAX_MOVES": "5%", "EQUIPOISE_MIN_GAIN": "1%"}).limits
+    {'max_moves': 0.05, 'min_gain': 0.01}
+    >>> read_settings({"EQUIPOISE_MAX_MOVE": "5%"})
+    Traceback (most recent call last):
+    equipoise.errors.InputError: EQUIPOISE_MAX_MOVE is no setting; did you mean EQUIPOISE_MAX_MOVES?
+    """
+    variables = {name: text for name, text in environment.items() if name.startswith(PREFIX)}
+    path = variables.pop(FILE, None)
+    if path is None:
+        return _settings({_setting_of(name): text for name, text in variables.items()}, _variable_of)
+    if variables:
+        raise InputError(f"{FILE} names a file but {min(variables)} is set too; expected one or the other")
+    with naming(Path(path)):
+        return _settings(_read_toml(Path(path)), str)
+
+
+def _variable_of(setting: str) -> str:
+    return PREFIX + setting.upper()
+
+
+def _setting_of(variable: str) -> str:
+    return variable.removeprefix(PREFIX).lower()
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:  # TOML's and UTF-8's errors
+        raise InputError(f"not TOML: {error}") from None
+
+
+def _settings(values: Mapping[str, Any], named: Callable[[str], str]) -> Settings:
+    """Return the settings with these values, refused by the names that they were given."""
+    for name in values:
+        if name not in MEANING:
+            raise InputError(f"{named(name)} is no setting; {_instead_of(name, named)}")
+    return Settings(**{name: _meant(name, str(value), named) for name, value in values.items()})
+
+
+def _meant(name: str, text: str, named: Callable[[str], str]) -> Any:
+    try:
+        return MEANING[name](text)
+    except InputError as error:
+        raise InputError(f"{named(name)}: {error}") from None
+
+
+def _instead_of(name: str, named: Callable[[str], str]) -> str:
+    """Return a question for the nearest setting, or all of them where none is near."""
+    near = get_close_matches(name, MEANING, n=1)
+    return f"did you mean {named(near[0])}?" if near else f"expected {', '.join(map(named, MEANING))}"
+
+
+def _locality_of(text: str) -> Locality:
+    check_choice("the locality", text, get_args(Locality))
+    return cast("Locality", text)
+
+
+MEANING: dict[str, Callable[[str], Any]] = {
+    "max_moves": moves_of,
+    "min_gain": share_of,
+    "locality": _locality_of,
+    "off_node": share_of,
+    "forecast": str,
+}
