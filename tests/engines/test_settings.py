@@ -1,0 +1,90 @@
+"""Settings are read alike from variables and from a file, and refused by the name they were given."""
+
+from __future__ import annotations
+
+import pytest
+
+from equipoise import InputError
+from equipoise.engines.settings import Settings, read_settings
+
+ALL = Settings(max_moves=0.05, min_gain=0.01, locality="soft", off_node=0.08, forecast="last")
+
+
+def test_without_any_variable_the_defaults_hold():
+    assert read_settings({"PATH": "/bin", "VLLM_PLUGINS": "x"}) == Settings()
+
+
+def test_variables_name_every_setting():
+    found = read_settings(
+        {
+            "EQUIPOISE_MAX_MOVES": "5%",
+            "EQUIPOISE_MIN_GAIN": "1%",
+            "EQUIPOISE_LOCALITY": "soft",
+            "EQUIPOISE_OFF_NODE": "0.08",
+            "EQUIPOISE_FORECAST": "last",
+        }
+    )
+    assert found == ALL
+
+
+def test_a_file_names_them_too(tmp_path):
+    path = tmp_path / "equipoise.toml"
+    path.write_text('max_moves = "5%"\nmin_gain = 0.01\nlocality = "soft"\noff_node = "8%"\nforecast = "last"\n')
+    assert read_settings({"EQUIPOISE_SETTINGS": str(path)}) == ALL
+
+
+def test_moves_are_a_number_or_a_share(tmp_path):
+    path = tmp_path / "equipoise.toml"
+    path.write_text("max_moves = 500")
+    assert read_settings({"EQUIPOISE_SETTINGS": str(path)}).max_moves == 500
+    assert read_settings({"EQUIPOISE_MAX_MOVES": "500"}).max_moves == 500
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"EQUIPOISE_MAX_MOVE": "5%"}, "EQUIPOISE_MAX_MOVE is no setting; did you mean EQUIPOISE_MAX_MOVES?"),
+        ({"EQUIPOISE_X": "5%"}, "EQUIPOISE_X is no setting; expected EQUIPOISE_MAX_MOVES, EQUIPOISE_MIN_GAIN, "),
+        ({"EQUIPOISE_MAX_MOVES": "few"}, "EQUIPOISE_MAX_MOVES: 'few' is no number of moves"),
+        ({"EQUIPOISE_MAX_MOVES": "0.05"}, "EQUIPOISE_MAX_MOVES: '0.05' is no number of moves"),
+        ({"EQUIPOISE_MAX_MOVES": "-1"}, "EQUIPOISE_MAX_MOVES: '-1' is no number of moves"),
+        ({"EQUIPOISE_MIN_GAIN": "101%"}, "EQUIPOISE_MIN_GAIN: '101%' is no share"),
+        ({"EQUIPOISE_OFF_NODE": ""}, "EQUIPOISE_OFF_NODE: '' is no share"),
+        ({"EQUIPOISE_LOCALITY": "loose"}, "EQUIPOISE_LOCALITY: the locality is 'loose'; expected 'strict', 'soft'"),
+        ({"EQUIPOISE_LOCALITY": "none", "EQUIPOISE_OFF_NODE": "5%"}, "off_node is 0.05 but locality is 'none'"),
+        ({"EQUIPOISE_SETTINGS": "x.toml", "EQUIPOISE_MIN_GAIN": "1%"}, "but EQUIPOISE_MIN_GAIN is set too"),
+        ({"EQUIPOISE_SETTINGS": "/nowhere/x.toml"}, "/nowhere/x.toml: No such file"),
+    ],
+)
+def test_bad_settings_are_refused_by_name(variables, message):
+    with pytest.raises(InputError) as refused:
+        read_settings(variables)
+    assert message in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"max_moves 5", "not TOML"),
+        (b"\xff", "not TOML"),
+        (b"moves = 5", "moves is no setting; did you mean max_moves?"),
+        (b"max_moves = true", "max_moves: 'True' is no number of moves"),
+        (b"[max_moves]\nx = 1", "max_moves: .* is no number of moves"),
+    ],
+)
+def test_bad_files_are_refused_by_name(tmp_path, text, message):
+    path = tmp_path / "equipoise.toml"
+    path.write_bytes(text)
+    with pytest.raises(InputError, match=rf"equipoise\.toml: {message}"):
+        read_settings({"EQUIPOISE_SETTINGS": str(path)})
+
+
+def test_the_digest_tells_settings_apart():
+    assert Settings(max_moves=0.05).digest == Settings(max_moves=0.05).digest
+    assert len({Settings().digest, Settings(max_moves=0.05).digest, Settings(min_gain=0.05).digest}) == 3
+
+
+def test_the_digest_tells_versions_apart(monkeypatch):
+    before = Settings().digest
+    monkeypatch.setattr("equipoise.engines.settings.version", lambda _: "another")
+    assert Settings().digest != before
