@@ -13,6 +13,8 @@ from rich.progress import track
 from benchmarks.ahead import plan_ahead
 from benchmarks.cold import cold_start
 from benchmarks.compare import compare
+from benchmarks.engines import HOW_TO_GET as HOW_TO_GET_VLLM
+from benchmarks.engines import call, called_of, import_vllm
 from benchmarks.loads import RECORDED, cases_of, counts_of
 from benchmarks.peers import HOW_TO_GET, load_peers
 from benchmarks.planner import Equipoise
@@ -24,6 +26,8 @@ from benchmarks.report import (
     cold_table,
     comparison_json,
     comparison_table,
+    engines_json,
+    engines_table,
     replanning_json,
     replanning_table,
     scale_json,
@@ -139,6 +143,22 @@ def windows_command(
     if loads is None:
         raise InputError("the windows are recorded loads; name their folder with --loads")
     _print(windows_json if as_json else windows_table, time_windows(loads, cast("list[Effort]", effort), rounds))
+
+
+@app.command("engines")
+def engines_command(
+    peers: Peers = None,
+    loads: RecordedLoads = RECORDED_HERE,
+    rounds: Rounds = 7,
+    only: Only = "",
+    as_json: AsJson = False,
+) -> None:
+    """Plug-in for vLLM beside vLLM's default policy: the same inputs, through vLLM's own call."""
+    if peers is None:
+        raise InputError(f"vLLM's own call needs vLLM. To get it:\n{HOW_TO_GET_VLLM}")
+    import_vllm(peers)
+    found = [(case, call(case, loads, rounds)) for case in _chosen(called_of(loads), only)]
+    _print(engines_json if as_json else engines_table, found)
 
 
 @app.command("scale")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from benchmarks.ahead import Ahead
     from benchmarks.cases import Case
     from benchmarks.compare import Result
+    from benchmarks.engines import Called
     from benchmarks.replanning import Replanned
     from benchmarks.replanning_cases import Replanning
     from benchmarks.scale import Scaled
@@ -61,6 +62,14 @@ def windows_table(found: Sequence[Windowed]) -> Table:
     table = Table("effort", "windows", "ms", "PAR")
     for one in found:
         table.add_row(one.effort, str(one.windows), f"{one.ms:.1f}", f"{one.par:.4f}")
+    return table
+
+
+def engines_table(found: Sequence[tuple[Case, Sequence[Called]]]) -> Table:
+    """Return what vLLM's call came to with each policy, and the moves that vLLM schedules for it."""
+    table = _table("PAR mean", "PAR max", "duplicates", "ms", "moves", "moved", "batches", "vLLM's ms / ms")
+    for case, results in found:
+        _add_case(table, case, [_called(one) for one in results])
     return table
 
 
@@ -111,6 +120,11 @@ def windows_json(found: Sequence[Windowed]) -> str:
     return _json(asdict(one) for one in found)
 
 
+def engines_json(found: Sequence[tuple[Case, Sequence[Called]]]) -> str:
+    """Return the same as JSON: a list of cases, each with its policies."""
+    return _json(asdict(case) | {"planners": [asdict(one) for one in results]} for case, results in found)
+
+
 def scale_json(found: Sequence[tuple[Case, Sequence[Scaled]]]) -> str:
     """Return time and memory on the large cases as JSON."""
     return _json(asdict(case) | {"planners": [asdict(one) for one in results]} for case, results in found)
@@ -156,6 +170,12 @@ def _replanned(replanning: Replanning, one: Replanned, results: Sequence[Replann
         _ratio(one.result),
         _in_words(one.result.planner, replanning_misses(replanning, one, results)),
     )
+
+
+def _called(one: Called) -> tuple[str, ...]:
+    planner, par_mean, par_max, _bound, _gap, duplicates, ms = _balance(one.result)
+    moves = str(one.moves), f"{one.moved:.2%}", str(one.batches)
+    return planner, par_mean, par_max, duplicates, ms, *moves, _ratio(one.result)
 
 
 def _balance(result: Result) -> tuple[str, ...]:
