@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from equipoise import Cluster, Placement, balance, plan
+from equipoise import Cluster, Loads, Placement, balance, plan
 from equipoise.migration import count_moves
 
 torch = pytest.importorskip("torch")
@@ -99,10 +99,13 @@ def test_sglang_loads_the_plug_in(hooked):
     assert [array.dtype for array in found] == [torch.int64] * 3
 
 
-def test_a_server_starts_from_a_recording(server):
-    server.shape.num_groups = None
-    placement = placement_of(server.metadata.init_by_eplb(None, COUNTS.tolist()))
-    np.testing.assert_array_equal(placement.phy2log, plan(COUNTS, CLUSTER).placement.phy2log)
+def test_a_server_starts_from_what_its_recorder_dumped(server, sglang_locations, tmp_path):
+    dump = {"rank": 0, "logical_count": torch.from_numpy(COUNTS), "average_utilization_rate_over_window": None}
+    server.moe.init_expert_location = str(tmp_path / "expert_distribution_recorder_1.pt")
+    torch.save(dump, server.moe.init_expert_location)
+    placement = placement_of(sglang_locations.compute_initial_expert_location_metadata(None, moe_ep_rank=3))
+    strict = plan(Loads.read(server.moe.init_expert_location), Cluster(gpus=GPUS, nodes=2, slots_per_gpu=3), groups=4)
+    np.testing.assert_array_equal(placement.phy2log, strict.placement.phy2log)
 
 
 def test_a_server_replans_from_what_is_live(server, live, set_variable):
