@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from equipoise import Cluster, Loads, Placement, balance, plan
+from equipoise.engines.sglang import register
 from equipoise.migration import count_moves
 
 torch = pytest.importorskip("torch")
@@ -185,6 +186,16 @@ def test_the_engine_goes_on_where_planning_fails(server, live, monkeypatch, capl
         new = server.metadata.init_by_eplb(None, broken)
     assert torch.equal(new.physical_to_logical_map, live.physical_to_logical_map)
     assert "could not plan" in caplog.text
+
+
+def test_an_sglang_of_other_algorithms_plans_by_itself(sglang_locations, monkeypatch, caplog):
+    from sglang.srt.eplb import eplb_algorithms
+    from sglang.srt.plugins.hook_registry import HookRegistry
+
+    monkeypatch.setattr(eplb_algorithms, "rebalance_experts", lambda tokens_per_expert, something_else: None)
+    register()
+    assert not HookRegistry._hooks
+    assert "expected SGLang 0.5.23" in caplog.text
 
 
 def test_a_wrong_setting_stops_sglang_before_it_starts(sglang_locations, monkeypatch, set_variable):

@@ -8,6 +8,7 @@ time on a GPU; and pinned memory, which is not used. The rest is vLLM's.
 from __future__ import annotations
 
 import logging
+import sys
 from io import StringIO
 from types import SimpleNamespace
 
@@ -107,6 +108,27 @@ def test_a_wrong_setting_stops_vllm_before_it_starts(vllm_policies, monkeypatch,
     set_variable("EQUIPOISE_MAX_MOVE", "5%")
     with pytest.raises(ValueError, match="did you mean EQUIPOISE_MAX_MOVES"):
         plugins.load_general_plugins()
+
+
+def test_a_vllm_of_other_policies_plans_by_itself(vllm_policies, monkeypatch, caplog):
+    @classmethod
+    def three_results(
+        cls, weight, num_replicas, num_groups, num_nodes, num_ranks, old_global_expert_indices=None
+    ) -> tuple: ...
+
+    monkeypatch.setattr(vllm_policies.AbstractEplbPolicy, "rebalance_experts", three_results)
+    monkeypatch.setitem(vllm_policies.EPLB_POLICIES, "default", vllm_policies.DefaultEplbPolicy)
+    with caplog.at_level(logging.WARNING, logger="vllm.equipoise"):
+        register()
+    assert vllm_policies.EPLB_POLICIES["default"] is vllm_policies.DefaultEplbPolicy
+    assert "expected vLLM 0.33" in caplog.text
+
+
+def test_a_vllm_without_policies_plans_by_itself(monkeypatch, caplog):
+    monkeypatch.setitem(sys.modules, "vllm.distributed.eplb.policy", None)
+    with caplog.at_level(logging.WARNING, logger="vllm.equipoise"):
+        register()
+    assert "finds no EPLB policies" in caplog.text
 
 
 class Noted:

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
+from inspect import signature
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from equipoise.planner import plan
 from equipoise.ready import get_ready
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from logging import Logger
 
     from numpy.typing import NDArray
@@ -71,6 +73,11 @@ def live_settings() -> Settings:
 def prepare() -> None:
     """Get ready once in a process, before the first plan that anybody waits for."""
     get_ready()
+
+
+def same_parameters(ours: Callable[..., Any], theirs: Callable[..., Any]) -> bool:
+    """Return whether a function can be called as an engine's own is: whether its parameters have the same names."""
+    return list(signature(ours).parameters) == list(signature(theirs).parameters)
 
 
 def cluster_of(slots: int, gpus: int, nodes: int, groups: int | None, dead: list[int]) -> tuple[Cluster, int]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from equipoise.engines.live import Request, cluster_of, live_settings, prepare, replanned
+from equipoise.engines.live import Request, cluster_of, live_settings, prepare, replanned, same_parameters
 from equipoise.errors import InputError
 
 if TYPE_CHECKING:
@@ -36,6 +37,11 @@ def register() -> None:
         settings = live_settings()
     except InputError as error:
         raise SystemExit(f"Equipoise cannot plan: {error}") from None
+    if not same_parameters(rebalance_experts, resolve_name(REPLACED)):
+        log.warning(
+            "Equipoise does not fit the algorithms of this SGLang, which plans by itself; expected SGLang 0.5.23"
+        )
+        return
     prepare()
     HookRegistry.register(REPLACED, rebalance_experts, HookType.REPLACE)
     log.info("Equipoise plans in the place of SGLang's algorithms; settings %s: %s", settings.digest, settings)

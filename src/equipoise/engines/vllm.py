@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from inspect import signature
+from typing import TYPE_CHECKING, Any
 
-from equipoise.engines.live import Request, cluster_of, live_settings, replanned
+from equipoise.engines.live import Request, cluster_of, live_settings, replanned, same_parameters
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import torch
 
 # Below vLLM's own logger, so that the lines go where its lines go.
@@ -22,12 +25,26 @@ def register() -> None:
     InputError
         If the settings cannot be used: the engine does not start, since all ranks must plan alike.
     """
-    from vllm.distributed.eplb.policy import EPLB_POLICIES, AbstractEplbPolicy
-
     settings = live_settings()
+    try:
+        from vllm.distributed.eplb.policy import EPLB_POLICIES, AbstractEplbPolicy
+    except ImportError:
+        log.warning("Equipoise finds no EPLB policies in this vLLM, which plans by itself; expected vLLM 0.33")
+        return
+    if not _fits(AbstractEplbPolicy.rebalance_experts):
+        log.warning("Equipoise does not fit the EPLB policies of this vLLM, which plans by itself; expected vLLM 0.33")
+        return
     log.info("Equipoise plans in the place of vLLM's default policy; settings %s: %s", settings.digest, settings)
     AbstractEplbPolicy.register(EquipoisePolicy)
     EPLB_POLICIES["default"] = EquipoisePolicy
+
+
+def _fits(theirs: Callable[..., Any]) -> bool:
+    """Return whether this vLLM calls a policy as ours is called; earlier ones want three results."""
+    import torch
+
+    one_result = signature(theirs).return_annotation in (torch.Tensor, "torch.Tensor")
+    return one_result and same_parameters(EquipoisePolicy.rebalance_experts, theirs)
 
 
 class EquipoisePolicy:
