@@ -131,6 +131,20 @@ def test_a_vllm_without_policies_plans_by_itself(monkeypatch, caplog):
     assert "finds no EPLB policies" in caplog.text
 
 
+@pytest.mark.parametrize(("groups", "share"), [(1, 0.33), (8, 1.0)])
+def test_on_recorded_loads_it_is_as_even_as_vllms_policy_with_fewer_moves(vllm_policies, real_loads, groups, share):
+    windows = torch.from_numpy(np.load(real_loads / "deepseek_v3_sglang_ep.npz")["counts"]).long()
+    cluster, experts = Cluster(gpus=32, nodes=4, slots_per_gpu=9), windows.shape[2]
+    default = vllm_policies.DefaultEplbPolicy
+    live = default.rebalance_experts(windows[0], 288, groups, 4, 32, None)
+    for weight in windows[1:4]:
+        ours, theirs = (one.rebalance_experts(weight, 288, groups, 4, 32, live) for one in (EquipoisePolicy, default))
+        before, after, other = (Placement(slots.numpy(), cluster, experts) for slots in (live, ours, theirs))
+        after.validate()
+        assert balance(after, weight.numpy()).par.mean() < balance(other, weight.numpy()).par.mean()
+        assert count_moves(before, after).sum() < share * count_moves(before, other).sum()
+
+
 class Noted:
     """A communicator that notes what rank 0 would receive."""
 
