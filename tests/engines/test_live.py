@@ -78,6 +78,17 @@ def test_odd_loads_leave_everything_as_it_is_and_are_logged_with_the_traceback(b
     assert "layer 1, expert 2" in str(record.exc_info[1])
 
 
+@pytest.mark.parametrize("step", ["prepare", "plan", "balance"])
+def test_whatever_fails_the_engine_goes_on(step, monkeypatch, caplog):
+    def fail(*_, **__):
+        raise RuntimeError("no memory, no compiler, no luck")
+
+    monkeypatch.setattr(f"equipoise.engines.live.{step}", fail)
+    found = replanned(Request(LOADS, CLUSTER, 4, LIVE), Settings(), LOG)
+    np.testing.assert_array_equal(found.phy2log, LIVE)
+    assert "no luck" in caplog.text
+
+
 @pytest.mark.parametrize(
     "live",
     [

@@ -96,13 +96,15 @@ def replanned(request: Request, settings: Settings, log: Logger) -> Placement:
     InputError
         If neither can be had: planning fails, and what is live does not hold every expert on this cluster.
     """
-    prepare()
-    start = perf_counter()
     try:
+        prepare()
+        start = perf_counter()
         result = _plan(request, settings)
         log.info("%s", _line(result, request, settings, perf_counter() - start))
     except Exception:
-        log.exception("Equipoise could not plan; the experts stay where they are")
+        log.exception(
+            "Equipoise could not plan; the experts stay where they are, or go in order where they cannot stay"
+        )
         return _as_it_is(request)
     return result.placement
 
