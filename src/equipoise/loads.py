@@ -79,7 +79,7 @@ class Loads:
 
     @classmethod
     def read(cls, path: str | Path) -> Loads:
-        """Read loads from a NumPy, JSON or SGLang recorder file; see :func:`equipoise.formats.read_loads`."""
+        """Read loads from a file or folder of any known format; see :func:`equipoise.formats.read_loads`."""
         from equipoise.formats import read_loads
 
         return read_loads(path)

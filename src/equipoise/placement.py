@@ -147,14 +147,14 @@ class Placement:
             )
 
     def save(self, path: str | Path) -> None:
-        """Write the placement as JSON, whole or not at all; see :mod:`equipoise.formats.placement_json`."""
-        from equipoise.formats.placement_json import write_placement
+        """Write the placement, whole or not at all; :func:`equipoise.formats.write_placement` writes for engines."""
+        from equipoise.formats import write_placement
 
-        write_placement(self, path)
+        write_placement(self, path, "equipoise")
 
     @classmethod
     def load(cls, path: str | Path) -> Placement:
-        """Read a placement that :meth:`save` wrote, and check it; see :mod:`equipoise.formats.placement_json`."""
-        from equipoise.formats.placement_json import read_placement
+        """Read a placement, of Equipoise or of an engine; see :func:`equipoise.formats.read_placement`."""
+        from equipoise.formats import read_placement
 
         return read_placement(path)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from equipoise import Cluster, InputError, Placement
-from equipoise.formats.placement_json import is_placement
+from equipoise.formats import holds_placement, read_placement
 
 VALID = {
     "format": "equipoise-placement",
@@ -61,7 +61,7 @@ def test_the_file_is_json_with_one_layer_a_line(path):
     Placement(VALID["physical_to_logical_map"], Cluster(**VALID["cluster"]), 3).save(path)
     assert json.loads(path.read_text()) == VALID
     assert "  [0,1,2,0],\n  [2,1,0,1]\n" in path.read_text()
-    assert is_placement(path)
+    assert holds_placement(path)
 
 
 def dead(*gpus, rows=((0, 1, 2, 0), (2, 1, 0, 1))):
@@ -121,7 +121,7 @@ def changed(**changes):
 def test_what_is_not_valid_is_refused_by_name(path, content, message):
     path.write_text(json.dumps(content))
     with pytest.raises(InputError, match=rf"placement\.json: .*{message}"):
-        Placement.load(path)
+        read_placement(path, "equipoise")
 
 
 def test_a_truncated_file_is_refused_by_line_and_column(path):

@@ -6,21 +6,23 @@ import numpy as np
 import pytest
 
 from equipoise import InputError, Loads
-from equipoise.formats import READERS, read_loads
+from equipoise.formats import read_loads
+from equipoise.formats.table import LOADS
 
 
-def test_unknown_suffixes_are_refused_with_a_list_of_the_known(tmp_path):
-    for name in ("loads.csv", "loads"):
-        with pytest.raises(InputError, match=r"use \.json, \.npy, \.npz or \.pt$"):
+def test_what_neither_content_nor_suffix_shows_is_refused_with_a_list_of_the_formats(tmp_path):
+    for name in ("loads.xls", "loads"):
+        (tmp_path / name).write_bytes(b"\xd0\xcf\x11\xe0")
+        with pytest.raises(InputError, match=rf"{name_of(tmp_path / name)}: .*\(--from\): .*numpy, csv, .*sglang-dump"):
             read_loads(tmp_path / name)
 
 
-@pytest.mark.parametrize("suffix", READERS)
+@pytest.mark.parametrize("suffix", [suffix for known in LOADS.values() for suffix in known.suffixes])
 def test_what_is_no_file_is_refused_by_name(tmp_path, suffix):
     missing, folder, empty = (tmp_path / f"{name}{suffix}" for name in ("missing", "folder", "empty"))
     folder.mkdir()
     empty.touch()
-    for path, reason in ((missing, "No such file"), (folder, "Is a directory"), (empty, "")):
+    for path, reason in ((missing, "No such file"), (folder, "of no format that its content shows"), (empty, "")):
         with pytest.raises(InputError, match=rf"{name_of(path)}: .*{reason}"):
             read_loads(path)
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from equipoise.cli.commands import Commands
+from equipoise.cli.convert import convert
 from equipoise.cli.diff import diff
 from equipoise.cli.plan import plan
 from equipoise.cli.show import show
@@ -24,6 +25,7 @@ app = typer.Typer(
 app.command()(plan)
 app.command()(show)
 app.command()(diff)
+app.command()(convert)
 app.command()(simulate)
 app.command()(trace)
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from equipoise.cli.format_options import FileGpus, FileNodes, FirstMoeLayer  # noqa: TC001
 from equipoise.cli.sizes import parse_size
 
 
@@ -22,6 +23,9 @@ def diff(
             show_default=False,
         ),
     ] = None,
+    gpus: FileGpus = None,
+    nodes: FileNodes = None,
+    first_moe_layer: FirstMoeLayer = 0,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object, with the figures of every layer and link.")
     ] = False,
@@ -29,10 +33,12 @@ def diff(
     """Show what moves between two placements: how many experts, over which links, in how many batches."""
     from equipoise.cli.console import print_json
     from equipoise.cli.diff_figures import figures, print_figures
-    from equipoise.formats.placement_json import read_placement
+    from equipoise.formats import Deployment, read_placement
     from equipoise.migration import Migration
 
-    found = figures(Migration(read_placement(old), read_placement(new)), old, new, expert_bytes)
+    deployment = Deployment(gpus, nodes, first_moe_layer)
+    before, after = (read_placement(path, deployment=deployment) for path in (old, new))
+    found = figures(Migration(before, after), old, new, expert_bytes)
     if as_json:
         print_json(found)
     else:

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from equipoise.cli.console import counted, print_line, print_pairs
+from equipoise.errors import InputError
 
 if TYPE_CHECKING:
     from equipoise.placement import Placement
 
 
 def figures(placement: Placement) -> dict[str, Any]:
-    """Return the shape, the replicas and the duplicates of a valid placement."""
+    """Return the shape, the replicas and the duplicates of a placement, and what is not valid about it."""
     copies = placement.logcnt
     layer, expert = (int(i) for i in np.unravel_index(copies.argmax(), copies.shape))
     return {
@@ -27,7 +28,8 @@ def figures(placement: Placement) -> dict[str, Any]:
         "experts_with_copies": (copies > 1).sum(axis=1).tolist(),
         "most_copies": {"copies": int(copies.max()), "layer": layer, "expert": expert},
         "duplicates": placement.duplicates.tolist(),
-        "valid": True,
+        "valid": (fault := _fault(placement)) is None,
+        "fault": fault,
     }
 
 
@@ -44,9 +46,18 @@ def print_figures(file: str, figures: dict[str, Any]) -> None:
             ("experts with copies", f"{np.mean(copied):.1f} in a layer, {min(copied)} to {max(copied)}"),
             ("most copies", f"{most['copies']}, of expert {most['expert']} in layer {most['layer']}"),
             ("duplicates", f"{sum(figures['duplicates'])}"),
-            ("valid", "yes"),
+            ("valid", f"no: {figures['fault']}" if figures["fault"] else "yes"),
         ]
     )
+
+
+def _fault(placement: Placement) -> str | None:
+    """Return what is not valid, if anything; engines' planners put an expert on a GPU twice."""
+    try:
+        placement.validate()
+    except InputError as error:
+        return str(error)
+    return None
 
 
 def cluster_in_words(cluster: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from equipoise.cli.format_options import FirstMoeLayer, FromFormat, NumLayers, ToPlacement  # noqa: TC001
 from equipoise.cli.shares import parse_moves, parse_share
 from equipoise.effort import Effort  # noqa: TC001
 from equipoise.forecast import Method  # noqa: TC001
@@ -18,7 +19,7 @@ def plan(
         Path | None,
         typer.Argument(
             metavar="LOADS",
-            help="Recorded loads: .npy, .npz, .json or SGLang's .pt; without, a synthetic sample.",
+            help="Recorded loads, a file or an engine's folder of them; without, a synthetic sample.",
             show_default=False,
         ),
     ] = None,
@@ -63,6 +64,10 @@ def plan(
     effort: Annotated[Effort, typer.Option(help="How far to search for better placements.")] = "default",
     workers: Annotated[int | None, typer.Option(min=1, help="Threads; any number gives the same placement.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the placement to this file.")] = None,
+    loads_format: FromFormat = None,
+    output_format: ToPlacement = None,
+    first_moe_layer: FirstMoeLayer = 0,
+    num_layers: NumLayers = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object, with the figures of every layer.")
     ] = False,
@@ -75,23 +80,25 @@ def plan(
     if recording is not None and output is not None and recording.resolve() == output.resolve():
         raise typer.BadParameter("the placement would replace the recorded loads", param_hint="--output")
 
+    if output_format is not None and output is None:
+        raise typer.BadParameter("say which file to write with --output", param_hint="--to")
+
     from equipoise.cli.cluster_options import SAMPLE, ClusterOptions
     from equipoise.cli.console import print_json
     from equipoise.cli.plan_figures import Run, figures, print_figures
     from equipoise.cli.progress import progress_bar
     from equipoise.cli.stopwatch import stopwatch
     from equipoise.forecast import forecast as expect
-    from equipoise.formats.whole_file import check_writable
-    from equipoise.loads import Loads
-    from equipoise.placement import Placement
+    from equipoise.formats import Deployment, check_placement_path, read_loads, read_placement, write_placement
     from equipoise.planner import plan as plan_placement
     from equipoise.ready import get_ready
     from equipoise.sample import sample_loads
 
     if output is not None:
-        check_writable(output)
-    loads = Loads.read(recording) if recording else sample_loads()
-    live = Placement.load(current) if current else None
+        check_placement_path(output, output_format)
+    deployment = Deployment(gpus, nodes, first_moe_layer, num_layers)
+    loads = read_loads(recording, loads_format) if recording else sample_loads()
+    live = read_placement(current, deployment=deployment) if current else None
     like = live.cluster if live else None if recording else SAMPLE
     cluster = ClusterOptions(gpus, nodes, redundant, slots, dead).cluster(loads.experts, like)
     with progress_bar("getting ready"), stopwatch() as start:
@@ -115,7 +122,7 @@ def plan(
             progress=progress,
         )
     if output is not None:
-        result.placement.save(output)
+        write_placement(result.placement, output, output_format, deployment)
     found = figures(result, loads, expected, Run(recording, current, groups, effort, start, looking_back, time, output))
     if as_json:
         print_json(found)

@@ -1,36 +1,41 @@
-"""One file per file format: read loads, read and write placements."""
+"""One file per file format: read and write loads and placements."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from equipoise.errors import InputError
-from equipoise.formats.json_loads import read_json_loads
-from equipoise.formats.numpy_files import read_numpy
+from equipoise.formats.choosing import format_to_read, loads_format_to_write, placement_format_to_write
+from equipoise.formats.deployment import Deployment
+from equipoise.formats.glimpse import Glimpse
 from equipoise.formats.refusals import naming
-from equipoise.formats.sglang_dump import read_sglang_dump
+from equipoise.formats.table import LOADS, LOADS_WRITTEN, PLACEMENTS
+from equipoise.formats.whole_file import check_writable, write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from equipoise.loads import Loads
+    from equipoise.placement import Placement
 
-READERS: dict[str, Callable[[Path], Loads]] = {
-    ".json": read_json_loads,
-    ".npy": read_numpy,
-    ".npz": read_numpy,
-    ".pt": read_sglang_dump,
-}
+__all__ = [
+    "Deployment",
+    "check_placement_path",
+    "holds_placement",
+    "read_loads",
+    "read_placement",
+    "write_loads",
+    "write_placement",
+]
 
 
-def read_loads(path: str | Path) -> Loads:
-    """Read recorded loads; the suffix says which format.
+def read_loads(path: str | Path, format: str | None = None) -> Loads:  # noqa: A002 - the word for it
+    """Read recorded loads.
 
     Parameters
     ----------
     path : str or Path
-        A ``.npy``, ``.npz``, ``.json`` or ``.pt`` file; its format's own module says what it may hold.
+        A file or, where an engine writes one for each rank, the folder of them.
+    format : str, optional
+        A name in :data:`equipoise.formats.table.LOADS`; otherwise the content says which format it is.
 
     Returns
     -------
@@ -44,16 +49,126 @@ def read_loads(path: str | Path) -> Loads:
 
     Examples
     --------
-    >>> read_loads("loads.csv")
+    >>> read_loads("loads.npz", format="excel")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    equipoise.errors.InputError: loads.csv: loads are not read from .csv files; use .json, .npy, .npz or .pt
+    equipoise.errors.InputError: loads.npz: format is 'excel'; expected 'vllm-window', 'numpy', 'csv', ...
     """
     path = Path(path)
     with naming(path):
-        suffix = path.suffix.lower()
-        if suffix not in READERS:
-            *others, last = READERS
-            raise InputError(
-                f"loads are not read from {suffix or 'suffixless'} files; use {', '.join(others)} or {last}"
-            )
-        return READERS[suffix](path)
+        return format_to_read(path, LOADS, format).read(path)
+
+
+def read_placement(
+    path: str | Path,
+    format: str | None = None,  # noqa: A002
+    deployment: Deployment = Deployment(),  # noqa: B008 - it cannot be changed
+) -> Placement:
+    """Read a placement of Equipoise or of an engine.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+    format : str, optional
+        A name in :data:`equipoise.formats.table.PLACEMENTS`; otherwise the content says which format it is.
+    deployment : Deployment
+        What an engine's file does not say; those of SGLang and TensorRT-LLM do not say how many GPUs there are.
+
+    Returns
+    -------
+    Placement
+        With a replica of every expert in every layer; one of SGLang or TensorRT-LLM may have two on a GPU.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read as a placement; the message begins with the file's name.
+    """
+    path = Path(path)
+    with naming(path):
+        return format_to_read(path, PLACEMENTS, format).read(path, deployment)
+
+
+def holds_placement(path: str | Path) -> bool:
+    """Return whether the file shows itself to be a placement, valid or not, rather than loads.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be opened.
+    """
+    path = Path(path)
+    with naming(path):
+        glimpse = Glimpse.of(path)
+        return any(known.detect(glimpse) for known in PLACEMENTS.values())
+
+
+def write_loads(loads: Loads, path: str | Path, format: str | None = None) -> str:  # noqa: A002
+    """Write loads, whole or not at all, but for the names of windows; return the name of the format.
+
+    Parameters
+    ----------
+    loads : Loads
+        The loads.
+    path : str or Path
+        The file.
+    format : str, optional
+        ``"numpy"``, ``"csv"`` or ``"parquet"``; otherwise the suffix says which.
+
+    Raises
+    ------
+    InputError
+        If loads are not written in that format or to such a file, or the file cannot be written.
+    """
+    path = Path(path)
+    with naming(path):
+        name = loads_format_to_write(path, format)
+        content = LOADS_WRITTEN[name](loads)
+    write_whole(path, content)
+    return name
+
+
+def check_placement_path(path: str | Path, format: str | None = None) -> None:  # noqa: A002
+    """Refuse a path that :func:`write_placement` could not write to, before the work is done that it shall hold.
+
+    Raises
+    ------
+    InputError
+        If the format is not known, its files end otherwise, or the file could not be written.
+    """
+    path = Path(path)
+    with naming(path):
+        placement_format_to_write(path, format)
+    check_writable(path)
+
+
+def write_placement(
+    placement: Placement,
+    path: str | Path,
+    format: str | None = None,  # noqa: A002
+    deployment: Deployment = Deployment(),  # noqa: B008
+) -> str:
+    """Write a placement for Equipoise or for an engine, whole or not at all; return the name of the format.
+
+    Parameters
+    ----------
+    placement : Placement
+        The placement.
+    path : str or Path
+        The file.
+    format : str, optional
+        A name in :data:`equipoise.formats.table.PLACEMENTS`; otherwise the suffix says which, or it is Equipoise's own.
+    deployment : Deployment
+        Which decoder layers the placement's layers are, for engines that count all of them.
+
+    Raises
+    ------
+    InputError
+        If the engine would refuse the placement or a file of that name, or the file cannot be written.
+    """
+    path = Path(path)
+    with naming(path):
+        name = placement_format_to_write(path, format)
+        content = PLACEMENTS[name].encode(placement, deployment)
+    write_whole(path, content)
+    return name

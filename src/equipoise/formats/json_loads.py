@@ -12,6 +12,13 @@ from equipoise.loads import Loads
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from equipoise.formats.glimpse import Glimpse
+
+
+def is_json_loads(glimpse: Glimpse) -> bool:
+    """Return whether it begins as a JSON list or object does."""
+    return glimpse.opens_with("[", "{")
+
 
 def read_json_loads(path: Path) -> Loads:
     """Read loads from JSON of one of three forms.

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from equipoise.errors import InputError
 from equipoise.formats.refusals import listed
+from equipoise.formats.whole_numbers import recorded_counts
 from equipoise.loads import Loads
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
     from typing import BinaryIO
 
     from numpy.typing import NDArray
+
+    from equipoise.formats.glimpse import Glimpse
+
+
+def is_numpy(glimpse: Glimpse) -> bool:
+    """Return whether it is an array or an archive of arrays."""
+    return glimpse.head.startswith(b"\x93NUMPY") or any(name.endswith(".npy") for name in glimpse.names)
 
 
 def read_numpy(path: Path) -> Loads:
@@ -28,10 +39,24 @@ def read_numpy(path: Path) -> Loads:
     with path.open("rb") as file:
         is_archive = file.read(2) == b"PK"
         file.seek(0)
-        return Loads(_only_array(file) if is_archive else _array(file))
+        return Loads(_only_array(file) if is_archive else read_array(file))
 
 
-def _array(file: BinaryIO) -> NDArray[Any]:
+def encode_numpy(loads: Loads) -> bytes:
+    """Return an ``.npz`` archive with the loads under ``counts``."""
+    content = BytesIO()
+    np.savez_compressed(content, counts=recorded_counts(loads))
+    return content.getvalue()
+
+
+def read_array(file: BinaryIO) -> NDArray[Any]:
+    """Return the array of an ``.npy`` file.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged or holds Python objects.
+    """
     try:
         return np.lib.format.read_array(file, allow_pickle=False)
     except (OSError, MemoryError):
@@ -40,14 +65,27 @@ def _array(file: BinaryIO) -> NDArray[Any]:
         raise InputError(f"not a readable NumPy array: {error}") from None
 
 
-def _only_array(file: BinaryIO) -> NDArray[Any]:
+@contextmanager
+def opened_archive(file: BinaryIO) -> Iterator[Mapping[str, NDArray[Any]]]:
+    """Open an ``.npz`` archive to take arrays from it.
+
+    Raises
+    ------
+    InputError
+        If the file, or an array that is taken, is damaged or holds Python objects.
+    """
     try:
         with np.load(file, allow_pickle=False) as archive:
-            names = list(archive)
-            if "counts" in names or len(names) == 1:
-                return np.asarray(archive["counts" if "counts" in names else names[0]])
-    except (OSError, MemoryError):
+            yield archive
+    except (InputError, OSError, MemoryError):
         raise
     except Exception as error:  # zip, zlib and NumPy each have their own errors for damage
         raise InputError(f"not a readable .npz archive: {error}") from None
-    raise InputError(f"holds the arrays {listed(names)}; expected a single one, or one named counts")
+
+
+def _only_array(file: BinaryIO) -> NDArray[Any]:
+    with opened_archive(file) as archive:
+        names = list(archive)
+        if "counts" not in names and len(names) != 1:
+            raise InputError(f"holds the arrays {listed(names)}; expected a single one, or one named counts")
+        return np.asarray(archive["counts" if "counts" in names else names[0]])

@@ -20,15 +20,20 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from equipoise.cluster import Cluster
 from equipoise.errors import InputError
 from equipoise.formats.json_text import read_json
-from equipoise.formats.refusals import listed, naming, shown
-from equipoise.formats.whole_file import write_whole
+from equipoise.formats.refusals import listed, shown
+from equipoise.formats.slot_lists import check_slot_lists
 from equipoise.placement import Placement
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from equipoise.formats.deployment import Deployment
+    from equipoise.formats.glimpse import Glimpse
 
 FORMAT = "equipoise-placement"
 VERSION = 1
@@ -36,30 +41,16 @@ KEYS = ("format", "version", "cluster", "experts", "physical_to_logical_map")
 CLUSTER_COUNTS = ("gpus", "nodes", "slots_per_gpu")
 
 
-def is_placement(path: str | Path) -> bool:
-    """Return whether the file says of itself that it is a placement, valid or not.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read.
-    """
-    path = Path(path)
-    with naming(path), path.open("rb") as file:
-        return f'"{FORMAT}"'.encode() in file.read(4096)
+def is_placement_json(glimpse: Glimpse) -> bool:
+    """Return whether the file says of itself that it is a placement, valid or not."""
+    return f'"{FORMAT}"'.encode() in glimpse.head
 
 
-def write_placement(placement: Placement, path: str | Path) -> None:
-    """Write the placement, whole or not at all.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be written.
-    """
+def encode_placement_json(placement: Placement, _: Deployment) -> str:
+    """Return the file's text; it says all that there is to say."""
     cluster = {key: value for key, value in asdict(placement.cluster).items() if value != ()}
     layers = (json.dumps(layer, separators=(",", ":")) for layer in placement.phy2log.tolist())
-    text = (
+    return (
         "{\n"
         f' "format": "{FORMAT}",\n'
         f' "version": {VERSION},\n'
@@ -67,10 +58,9 @@ def write_placement(placement: Placement, path: str | Path) -> None:
         f' "experts": {placement.experts},\n'
         ' "physical_to_logical_map": [\n  ' + ",\n  ".join(layers) + "\n ]\n}\n"
     )
-    write_whole(path, text)
 
 
-def read_placement(path: str | Path) -> Placement:
+def read_placement_json(path: Path, _: Deployment) -> Placement:
     """Read a placement and check it.
 
     Raises
@@ -78,10 +68,8 @@ def read_placement(path: str | Path) -> Placement:
     InputError
         If the file is not JSON, not a placement of this version, or the placement in it is not valid.
     """
-    path = Path(path)
-    with naming(path):
-        placement = _placement(read_json(path))
-        placement.validate()
+    placement = _placement(read_json(path))
+    placement.validate()
     return placement
 
 
@@ -123,12 +111,7 @@ def _check_map(layers: Any, experts: int, gpus: int) -> None:
     """Refuse what is no ``[layers][slots]`` of experts, and numbers that no such map can stand for."""
     if not isinstance(layers, list) or not layers:
         raise InputError(f"physical_to_logical_map is {shown(layers)}; expected a list with one list per layer")
-    for layer, row in enumerate(layers):
-        if not isinstance(row, list) or len(row) != len(layers[0]):
-            raise InputError(f"layer {layer} is {shown(row)}; expected as many slots as every layer has")
-        for slot, expert in enumerate(row):
-            if type(expert) is not int or not -1 <= expert < experts:
-                raise InputError(f"layer {layer}, slot {slot} holds {shown(expert)}; expected 0 to {experts - 1}")
+    check_slot_lists(dict(enumerate(layers)), experts, lowest=-1)
     slots = len(layers[0])
     if max(experts, gpus) > slots:
         raise InputError(f"{experts} experts on {gpus} GPUs have {slots} slots; expected at least as many slots")

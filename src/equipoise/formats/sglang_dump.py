@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from equipoise.errors import InputError
 from equipoise.formats.refusals import listed
-from equipoise.loads import Loads
+from equipoise.formats.ring_buffer import recorded_steps
+from equipoise.formats.torch_files import as_array, is_tensor, read_torch
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from equipoise.formats.glimpse import Glimpse
+    from equipoise.loads import Loads
+
+
+def is_sglang_dump(glimpse: Glimpse) -> bool:
+    """Return whether it is a torch file with ``logical_count``."""
+    return glimpse.pickles("logical_count")
 
 
 def read_sglang_dump(path: Path) -> Loads:
@@ -25,40 +32,11 @@ def read_sglang_dump(path: Path) -> Loads:
     InputError
         If torch is not installed, or the file is damaged, holds Python objects or another recorder mode.
     """
-    count = _logical_count(_load(path))
-    loads = Loads(count)
-    recorded = loads.counts.any(axis=(1, 2))
-    return Loads(loads.counts[recorded]) if recorded.any() else loads
-
-
-def _load(path: Path) -> Any:
-    try:
-        import torch
-    except ImportError:
-        raise InputError(
-            "reading a .pt file needs torch, which is not installed; pip install 'equipoise[torch]'"
-        ) from None
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, MemoryError):
-        raise
-    except Exception as error:  # a damaged file can fail anywhere in the unpickling
-        reason = str(error).partition("\n")[0]
-        raise InputError(f"not a torch file that can be read without running code from it: {reason}") from None
-
-
-def _logical_count(dump: Any) -> Any:
-    """Return the dump's ``logical_count`` as an array."""
-    import torch
-
-    if not isinstance(dump, dict) or not isinstance(dump.get("logical_count"), torch.Tensor):
+    dump = read_torch(path)
+    if not isinstance(dump, dict) or not is_tensor(dump.get("logical_count")):
         found = f"the keys {listed(dump)}" if isinstance(dump, dict) else type(dump).__name__
         raise InputError(
             f"holds {found}; expected a tensor logical_count, as SGLang's recorder writes in mode stat "
             "(--expert-distribution-recorder-mode stat)"
         )
-    count = dump["logical_count"]
-    try:
-        return np.asarray(count.double() if count.is_floating_point() else count)
-    except Exception as error:  # sparse, quantized and meta tensors have no array
-        raise InputError(f"logical_count cannot become an array: {error}") from None
+    return recorded_steps(as_array("logical_count", dump["logical_count"], path))

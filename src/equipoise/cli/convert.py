@@ -1,0 +1,62 @@
+"""``equipoise convert``: loads or a placement in, the same in another format out."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003 - Typer reads the annotations when it runs
+from typing import Annotated
+
+import typer
+
+from equipoise.cli.format_options import (  # noqa: TC001
+    FileGpus,
+    FileNodes,
+    FirstMoeLayer,
+    FromFormat,
+    NumLayers,
+    ToFormat,
+)
+
+
+def convert(
+    source: Annotated[
+        Path,
+        typer.Argument(metavar="IN", help="Loads, or a placement, of any format.", show_default=False),
+    ],
+    output: Annotated[Path, typer.Argument(metavar="OUT", help="The file to write.", show_default=False)],
+    source_format: FromFormat = None,
+    output_format: ToFormat = None,
+    gpus: FileGpus = None,
+    nodes: FileNodes = None,
+    first_moe_layer: FirstMoeLayer = 0,
+    num_layers: NumLayers = None,
+) -> None:
+    """Convert loads or a placement to another format, such as an engine's."""
+    if source.resolve() == output.resolve():
+        raise typer.BadParameter("the result would replace what is read", param_hint="OUT")
+
+    from equipoise.cli.console import counted, print_line
+    from equipoise.cli.loads_figures import shape_in_words
+    from equipoise.formats import (
+        Deployment,
+        holds_placement,
+        read_loads,
+        read_placement,
+        write_loads,
+        write_placement,
+    )
+    from equipoise.formats.table import PLACEMENTS
+    from equipoise.formats.whole_file import check_writable
+
+    check_writable(output)
+    forced = source_format or output_format
+    is_placement = forced in PLACEMENTS if forced else holds_placement(source)
+    if is_placement:
+        deployment = Deployment(gpus, nodes, first_moe_layer, num_layers)
+        placement = read_placement(source, source_format, deployment)
+        name = write_placement(placement, output, output_format, deployment)
+        shape = f"{counted(placement.layers, 'layer')} x {counted(placement.cluster.slots, 'slot')}"
+    else:
+        loads = read_loads(source, source_format)
+        name = write_loads(loads, output, output_format)
+        shape = shape_in_words({"windows": loads.windows, "layers": loads.layers, "experts": loads.experts})
+    print_line(f"{output}: {shape}, in the format {name}")
