@@ -64,7 +64,5 @@ def _inside(file: BinaryIO) -> tuple[bytes, tuple[str, ...]]:
                 return b"", names
             with archive.open(pickles[0]) as pickle:
                 return pickle.read(ENOUGH), names
-    except OSError:
-        raise
-    except Exception:  # zip and zlib each have their own errors for damage, which the format's reader will name
+    except Exception:  # zip, zlib and the system each have their own errors for damage, which the reader will name
         return b"", ()

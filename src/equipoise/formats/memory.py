@@ -9,8 +9,8 @@ from equipoise.errors import InputError
 if TYPE_CHECKING:
     from pathlib import Path
 
-ALWAYS = 2**20
-FOR_EACH_BYTE = 2**10
+ALWAYS = 2**22
+FOR_EACH_BYTE = 2**7
 AT_MOST = 2**28
 
 
@@ -22,7 +22,7 @@ def check_numbers(numbers: int, path: Path) -> None:
     Raises
     ------
     InputError
-        If they are more than 2**20 and 1024 for each byte of the file, or more than 2**28.
+        If they are more than 2**22 and 128 for each byte of the file, or more than 2**28.
     """
     size = path.stat().st_size
     most = min(ALWAYS + FOR_EACH_BYTE * size, AT_MOST)

@@ -82,8 +82,8 @@ class PlacementFormat:
 LOADS: dict[str, LoadsFormat] = {
     "vllm-window": LoadsFormat((), is_vllm_window, read_vllm_window),
     "numpy": LoadsFormat((".npy", ".npz"), is_numpy, read_numpy, (".npz",), encode_numpy),
-    "csv": LoadsFormat((".csv",), is_csv, read_csv, (".csv",), encode_csv),
     "parquet": LoadsFormat((".parquet",), is_parquet, read_parquet, (".parquet",), encode_parquet),
+    "csv": LoadsFormat((".csv",), is_csv, read_csv, (".csv",), encode_csv),
     "json": LoadsFormat((".json",), is_json_loads, read_json_loads),
     "sglang-dump": LoadsFormat((".pt",), is_sglang_dump, read_sglang_dump),
     "sglang-passes": LoadsFormat((), is_sglang_passes, read_sglang_passes),

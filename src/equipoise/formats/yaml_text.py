@@ -50,10 +50,10 @@ def _document(events: Any) -> Any:
     inside: list[list[Any]] = [documents]  # the parts of what is open, a mapping's keys and values in turn
     for event in events:
         kind, line = type(event).__name__, event.start_mark.line + 1
-        if kind == "AliasEvent" or getattr(event, "anchor", None):
-            raise InputError(f"line {line}: has an anchor or an alias; expected plain numbers, lists and mappings")
+        if kind == "AliasEvent" or getattr(event, "anchor", None) or getattr(event, "tag", None):
+            raise InputError(f"line {line}: has an anchor, alias or tag; expected plain numbers, lists and mappings")
         if kind == "ScalarEvent":
-            inside[-1].append(_scalar(event, line))
+            inside[-1].append(_scalar(event))
         elif kind in ("MappingStartEvent", "SequenceStartEvent"):
             if len(inside) > DEPTH:
                 raise InputError(f"line {line}: nested too deeply; expected at most {DEPTH} levels")
@@ -69,11 +69,10 @@ def _document(events: Any) -> Any:
     return documents[0]
 
 
-def _scalar(event: Any, line: int) -> int | str:
+def _scalar(event: Any) -> int | str:
     """Return a whole number where it is written as one, otherwise the text."""
-    if event.tag is not None:
-        raise InputError(f"line {line}: has the tag {shown(event.tag)}; expected plain numbers, lists and mappings")
-    return int(event.value) if event.style is None and WHOLE.fullmatch(event.value) else str(event.value)
+    plain = event.implicit[0]  # neither quoted nor a block of text
+    return int(event.value) if plain and WHOLE.fullmatch(event.value) else str(event.value)
 
 
 def _mapping(parts: list[Any], line: int) -> dict[int | str, Any]:
