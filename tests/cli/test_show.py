@@ -96,3 +96,25 @@ def test_the_figures_of_recorded_loads(real_loads):
     assert np.median(figures["skew_by_layer"]) == pytest.approx(facts["skew_aggregate_median"], abs=1e-3)
     assert max(figures["skew_by_layer"]) == pytest.approx(facts["skew_aggregate_max"], abs=1e-3)
     assert figures["load"] == facts["total_selections"]
+
+
+def test_a_placement_of_an_engine_with_an_expert_twice_on_a_gpu(tmp_path):
+    path = tmp_path / "map.json"
+    path.write_text('{"physical_to_logical_map": [[0, 0, 1, 2], [0, 1, 2, 0]]}')
+    figures = json.loads(show(path, "--gpus", 2, "--json").stdout)
+    assert (figures["valid"], figures["duplicates"]) == (False, [1, 0])
+    assert figures["fault"] == "layer 0, GPU 0 holds expert 0 twice; expected different experts"
+    assert "no: layer 0, GPU 0 holds expert 0 twice" in show(path, "--gpus", 2).stdout
+    result = show(path)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "say how many GPUs there are (--gpus)" in result.stderr
+
+
+def test_a_format_that_is_forced_says_whether_it_is_loads(tmp_path):
+    path = tmp_path / "pattern.npy"
+    np.save(path, np.array([[[1, 1, 0]], [[1, 0, 1]]]))
+    assert json.loads(show(path, "--json").stdout)["kind"] == "placement"
+    assert json.loads(show(path, "--from", "numpy", "--json").stdout)["kind"] == "loads"
+    result = show(path, "--from", "excel")
+    assert result.exit_code == 2
+    assert "is no format" in result.stderr

@@ -12,6 +12,7 @@ import signal
 import sys
 import tempfile
 import time
+import warnings
 from pathlib import Path
 
 from equipoise import InputError
@@ -62,6 +63,7 @@ def main() -> None:
     arguments.add_argument("--seconds", type=float, default=60)
     arguments.add_argument("--seed", type=int, default=0)
     asked = arguments.parse_args()
+    warnings.simplefilter("ignore")
     resource.setrlimit(resource.RLIMIT_AS, (BYTES_FOR_ALL, BYTES_FOR_ALL))
     files = samples(Path(tempfile.mkdtemp()))
     until, seed, was_read = time.monotonic() + asked.seconds, asked.seed, 0

@@ -35,7 +35,8 @@ def is_omni_infer_pattern(glimpse: Glimpse) -> bool:
     if not glimpse.head.startswith(b"\x93NUMPY"):
         return False
     try:
-        pattern = np.lib.format.open_memmap(glimpse.path, mode="r")
+        with np.errstate(over="ignore"):
+            pattern = np.lib.format.open_memmap(glimpse.path, mode="r")
     except Exception:  # a damaged header can fail anywhere in NumPy's parsing of it
         return False
     if pattern.ndim != 3 or pattern.dtype.kind not in "iub" or pattern.size == 0:

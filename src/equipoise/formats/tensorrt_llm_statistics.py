@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from equipoise.formats.glimpse import Glimpse
 
 META = "meta_info.json"
-RANK = re.compile(r"rank([0-9]{1,6})\.safetensors")
-KEY = re.compile(r"([0-9]{1,18})_([0-9]{1,6})")
+RANK = re.compile(r"rank(0|[1-9][0-9]{0,5})\.safetensors")
+KEY = re.compile(r"(0|[1-9][0-9]{0,17})_(0|[1-9][0-9]{0,5})")
 
 
 def is_tensorrt_llm_statistics(glimpse: Glimpse) -> bool:

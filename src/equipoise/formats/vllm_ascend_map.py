@@ -42,7 +42,12 @@ def read_vllm_ascend_map(path: Path, deployment: Deployment) -> Placement:
         If the file is not JSON or lacks something, devices differ in their number of slots, an expert is twice on a
         device, or one is missing.
     """
-    layers = _list(read_json(path), "layer_list", "the file")
+    content = read_json(path)
+    layers = _list(content, "layer_list", "the file")
+    if content.get("moe_layer_count") != len(layers):
+        raise InputError(
+            f"moe_layer_count is {shown(content.get('moe_layer_count'))}; expected {len(layers)}, as layer_list has"
+        )
     rows: dict[int, list[Any]] = {}
     shape: tuple[int, int] | None = None
     for number, layer in enumerate(layers):

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from equipoise import Placement
+from equipoise.cli import app
+from equipoise.formats import Deployment, read_loads, read_placement
+from equipoise.formats.table import LOADS, LOADS_WRITTEN, PLACEMENTS
+from formats.samples import COUNTS, PLACEMENT, loads_sample, placement_sample
+
+pytest.importorskip("torch")
+
+
+def equipoise(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.mark.parametrize("source", LOADS)
+@pytest.mark.parametrize("target", LOADS_WRITTEN)
+def test_loads_of_every_format_to_every_other(tmp_path, source, target):
+    output = tmp_path / f"out{LOADS[target].written[0]}"
+    result = equipoise("convert", loads_sample(source, tmp_path), output)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == f"{output}: 3 windows x 2 layers x 6 experts, in the format {target}\n"
+    np.testing.assert_array_equal(read_loads(output).counts, COUNTS)
+
+
+@pytest.mark.parametrize("source", PLACEMENTS)
+@pytest.mark.parametrize("target", PLACEMENTS)
+def test_placements_of_every_format_to_every_other(tmp_path, source, target):
+    output = tmp_path / f"out{(*PLACEMENTS[target].written, '.json')[0]}"
+    path = placement_sample(source, tmp_path)
+    result = equipoise("convert", path, output, "--to", target, "--gpus", 4, "--first-moe-layer", 1)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == f"{output}: 2 layers x 8 slots, in the format {target}\n"
+    read = read_placement(output, target, Deployment(gpus=4, first_moe_layer=1))
+    np.testing.assert_array_equal(read.phy2log, PLACEMENT.phy2log)
+
+
+def test_decoder_layers_are_counted_as_asked(tmp_path):
+    PLACEMENT.save(tmp_path / "own.json")
+    options = ("--to", "sglang", "--first-moe-layer", 3, "--num-layers", 6)
+    assert equipoise("convert", tmp_path / "own.json", tmp_path / "map.json", *options).exit_code == 0
+    rows = json.loads((tmp_path / "map.json").read_text())["physical_to_logical_map"]
+    assert len(rows) == 6
+    assert rows[3:5] == PLACEMENT.phy2log.tolist()
+
+
+def test_nodes_are_those_that_are_said(tmp_path):
+    path = placement_sample("sglang", tmp_path)
+    output = tmp_path / "own.json"
+    equipoise("convert", path, output, "--gpus", 4, "--nodes", 2, "--first-moe-layer", 1)
+    assert Placement.load(output).cluster.nodes == 2
+
+
+def test_a_format_that_is_forced_says_what_the_file_is(tmp_path):
+    pattern = placement_sample("omni-infer", tmp_path)
+    output = tmp_path / "loads.csv"
+    assert equipoise("convert", pattern, output).exit_code == 1
+    for forced in (("--from", "numpy"), ("--to", "csv")):
+        result = equipoise("convert", pattern, output, *forced)
+        assert "4 windows x 2 layers x 6 experts" in result.stdout
+        output.unlink()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("own.json", "own.json"), 2, "would replace what is read"),
+        (("own.json", "x.json", "--to", "excel"), 2, "'excel' is no format"),
+        (("own.json", "x.csv"), 1, "x.csv: such files hold loads, not a placement"),
+        (("own.json", "x.yaml", "--to", "sglang"), 1, "x.yaml: sglang takes files that end in .json"),
+        (("own.json", "x.csv", "--to", "csv"), 1, "own.json: holds the keys format, version"),
+        (("own.json", "missing/x.json"), 1, "there is no folder"),
+        (("missing.json", "x.json"), 1, "missing.json: No such file"),
+        (
+            ("own.json", "x.json", "--to", "sglang", "--num-layers", "1"),
+            1,
+            "x.json: 2 layers from layer 0 on do not fit",
+        ),
+        (("map.json", "x.yaml"), 1, "map.json: lists 8 slots but not which GPU they are on"),
+    ],
+)
+def test_what_cannot_be_converted_leaves_nothing(tmp_path, monkeypatch, arguments, code, message):
+    placement_sample("sglang", tmp_path).rename(tmp_path / "map.json")
+    PLACEMENT.save(tmp_path / "own.json")
+    before = sorted(tmp_path.iterdir())
+    monkeypatch.chdir(tmp_path)
+    result = equipoise("convert", *arguments)
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert message in " ".join(result.stderr.replace("│", "").split())
+    assert sorted(tmp_path.iterdir()) == before
