@@ -85,3 +85,14 @@ def test_what_an_engine_would_refuse_is_refused(tmp_path, monkeypatch, loads, ar
     assert (result.exit_code, result.stdout) == (code, "")
     assert message in " ".join(result.stderr.replace("│", "").split())
     assert sorted(tmp_path.iterdir()) == [loads]
+
+
+@pytest.mark.parametrize("name", PLACEMENTS)
+def test_a_plan_of_recorded_loads_for_an_engine(tmp_path, real_loads, name):
+    recording = real_loads / "deepseek_v3_sglang_ep.npz"
+    output = tmp_path / f"out{(*PLACEMENTS[name].written, '.json')[0]}"
+    known = ("--gpus", 32, "--nodes", 4, "--first-moe-layer", 3)
+    result = equipoise("plan", recording, *known, "--num-layers", 61, "--redundant", 32, "-o", output, "--to", name)
+    assert (result.exit_code, result.stderr) == (0, "")
+    again = equipoise("plan", recording, *known, "--current", output, "--max-moves", 0, "--json")
+    assert json.loads(again.stdout)["moves"] == 0

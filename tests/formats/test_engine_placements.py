@@ -121,7 +121,7 @@ def test_layers_that_do_not_fit_into_the_model_are_refused(tmp_path, name):
 @pytest.mark.parametrize(
     ("deployment", "message"),
     [
-        (Deployment(), r"lists 8 slots but not which GPU they are on; say how many GPUs there are \(--gpus\)"),
+        (Deployment(), r"lists 8 slots but not which GPU they are on; say how many GPUs there are \(--gpus, "),
         (Deployment(gpus=3), "8 slots do not divide over 3 GPUs"),
         (Deployment(gpus=4, nodes=3), "4 GPUs do not divide over 3 nodes"),
     ],
@@ -225,7 +225,12 @@ YAML = "num_slots: 8\ninitial_global_assignments: {3: [0, 1, 2, 3, 4, 5, 0, 2]}\
         ("num_slots: " + "[" * 100, "nested too deeply; expected at most 8 levels"),
     ],
 )
-def test_other_text_is_no_file_of_tensorrt_llm(tmp_path, text, message):
+@pytest.mark.parametrize("compiled", [True, False])
+def test_other_text_is_no_file_of_tensorrt_llm(tmp_path, monkeypatch, compiled, text, message):
+    import yaml
+
+    if not compiled:
+        monkeypatch.delattr(yaml, "CSafeLoader", raising=False)
     path = tmp_path / "placement.yaml"
     path.write_text(text)
     with pytest.raises(InputError, match=rf"^{path}: .*{message}"):

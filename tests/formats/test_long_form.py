@@ -149,3 +149,11 @@ def test_without_pyarrow_the_error_says_how_to_get_it(tmp_path, monkeypatch, ste
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(InputError, match=r"loads\.parquet: .*pip install 'equipoise\[parquet\]'"):
         step(tmp_path / "loads.parquet")
+
+
+@pytest.mark.parametrize("name", LOADS_WRITTEN)
+def test_recorded_loads_are_the_same_afterwards(tmp_path, real_loads, name):
+    for source in ("deepseek_v3_sglang_ep", "gpt_oss_20b_tasks", "mixtral_8x7b_domains"):
+        loads, path = read_loads(real_loads / f"{source}.npz"), tmp_path / f"{source}{LOADS[name].written[0]}"
+        write_loads(loads, path)
+        np.testing.assert_array_equal(read_loads(path).counts, loads.counts)

@@ -1,7 +1,8 @@
 """Our files in SGLang's own loader, and its own recorder's files in our reader.
 
-It runs where ``EQUIPOISE_PEERS`` names a folder with SGLang in it: ``pip install --no-deps --target FOLDER sglang==0.5.23``.
-What its files import beside torch is replaced: the settings of a server, and parts that loading and dumping do not reach.
+It runs where ``EQUIPOISE_PEERS`` names a folder with SGLang in it, which this fills:
+``pip install --no-deps --target FOLDER sglang==0.5.23``. What its files import beside torch is replaced: the settings
+of a server, and parts that loading and dumping do not reach.
 """
 
 from __future__ import annotations
@@ -37,9 +38,11 @@ for name in ("environ", "utils", "runtime_context", "observability.metrics_colle
     sys.modules["sglang.srt." + name] = MagicMock()
 sys.modules["einops"] = MagicMock()
 moe = SimpleNamespace(
-    init_expert_location=str(folder / "placement.json"), moe_a2a_backend="none", ep_join_mode=None, ep_dispatch_algorithm=None,
-    ep_num_redundant_experts=2, expert_distribution_recorder_mode=mode, expert_distribution_recorder_buffer_size=5,
-    expert_balancedness_report_mode="off", eplb_min_rebalancing_utilization_threshold=1.0, elastic_ep_backend=None,
+    init_expert_location=str(folder / "placement.json"),
+    moe_a2a_backend="none",
+    ep_dispatch_algorithm=None,
+    expert_distribution_recorder_buffer_size=5,
+    eplb_min_rebalancing_utilization_threshold=1.0,
 )
 context = sys.modules["sglang.srt.runtime_context"]
 context.get_exec = lambda: SimpleNamespace(moe=moe)
@@ -55,7 +58,8 @@ location.ExpertLocationMetadata._init_common = staticmethod(lambda model_config:
 })
 location.get_resources = MagicMock()
 found = location.compute_initial_expert_location_metadata(None, moe_ep_rank=0)
-print(json.dumps({"map": found.physical_to_logical_map.tolist(), "valid": found.logical_to_all_physical_map_num_valid.tolist()}))
+replicas = found.logical_to_all_physical_map_num_valid
+print(json.dumps({"map": found.physical_to_logical_map.tolist(), "replicas": replicas.tolist()}))
 """
 
 RECORD = """
@@ -92,8 +96,8 @@ def test_sglang_loads_the_placement_that_is_written_for_it(tmp_path):
     found = json.loads(sglang(LOAD, tmp_path))
     assert found["map"][1:3] == PLACEMENT.phy2log.tolist()
     assert len(found["map"]) == 4
-    assert found["valid"][1:3] == PLACEMENT.logcnt.tolist()
-    assert np.min(found["valid"]) >= 1
+    assert found["replicas"][1:3] == PLACEMENT.logcnt.tolist()
+    assert np.min(found["replicas"]) >= 1
 
 
 @pytest.mark.parametrize("mode", ["stat", "per_pass"])

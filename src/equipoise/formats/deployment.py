@@ -56,7 +56,10 @@ class Deployment:
             If the GPUs are not known, or the slots do not divide over them.
         """
         if self.gpus is None:
-            raise InputError(f"lists {slots} slots but not which GPU they are on; say how many GPUs there are (--gpus)")
+            raise InputError(
+                f"lists {slots} slots but not which GPU they are on; say how many GPUs there are (--gpus, or "
+                "Deployment(gpus=...))"
+            )
         if slots % self.gpus:
             raise InputError(f"{slots} slots do not divide over {self.gpus} GPUs; expected as many on each")
         return Cluster(gpus=self.gpus, nodes=self.nodes or 1, slots_per_gpu=slots // self.gpus)
