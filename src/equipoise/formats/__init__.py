@@ -51,7 +51,7 @@ def read_loads(path: str | Path, format: str | None = None) -> Loads:  # noqa: A
     --------
     >>> read_loads("loads.npz", format="excel")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    equipoise.errors.InputError: loads.npz: format is 'excel'; expected 'vllm-window', 'numpy', 'csv', ...
+    equipoise.errors.InputError: loads.npz: format is 'excel'; expected 'vllm-window', 'numpy', 'parquet', ...
     """
     path = Path(path)
     with naming(path):
