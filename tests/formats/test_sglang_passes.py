@@ -133,3 +133,11 @@ def test_idle_passes_stay(torch, folder):
     assert counts.shape == COUNTS.shape
     assert not counts[1].any()
     assert PLACEMENT.experts == counts.shape[2]
+
+
+def test_one_tensor_for_thousands_of_passes_is_refused(torch, tmp_path):
+    counts = torch.zeros((50, 2000), dtype=torch.int32)
+    records = [{"forward_pass_id": number, "rank": 0, "global_physical_count": counts} for number in range(20_000)]
+    torch.save({"records": records, "last_physical_to_logical_map": counts.long()}, tmp_path / "rank.pt")
+    with pytest.raises(InputError, match=r"rank\.pt: stands for 2000000000 numbers in \d+ bytes"):
+        read_loads(tmp_path)

@@ -37,6 +37,10 @@ def test_ranks_are_added_up_iterations_are_windows_and_layers_in_the_order_of_th
     ("change", "message"),
     [
         (lambda counts: counts.pop("99_9"), "rank1.safetensors: differs from rank 0 in iteration 99, layer 9"),
+        (
+            lambda counts: counts.update({"101_9": counts.pop("99_9")}),
+            "differs from rank 0 in iteration 99, layer 9; expected both to have it",
+        ),
         (lambda counts: counts.update({"101_9": counts["99_9"]}), "differs from rank 0 in iteration 101, layer 9"),
         (lambda counts: counts.update({"total": counts["99_9"]}), r"has the key 'total'; expected {iteration}_{layer}"),
         (lambda counts: counts.update({"099_9": counts["99_9"]}), "has the key '099_9'; expected"),
