@@ -317,9 +317,10 @@ def test_other_arrays_are_no_pattern_of_omni_infer(tmp_path, pattern, message):
 
 
 def test_an_expert_that_no_gpu_holds_is_refused(tmp_path):
-    np.save(tmp_path / "pattern.npy", PATTERN[[1, 1]])
-    with pytest.raises(InputError, match=r"pattern\.npy: layer 0 has no slot for expert 1"):
-        read_placement(tmp_path / "pattern.npy", "omni-infer")
+    for gpu, missing in ((1, 1), (0, 2)):
+        np.save(tmp_path / "pattern.npy", PATTERN[[gpu, gpu]])
+        with pytest.raises(InputError, match=rf"pattern\.npy: layer 0 has no slot for expert {missing}"):
+            read_placement(tmp_path / "pattern.npy", "omni-infer")
 
 
 def test_loads_of_zeros_and_ones_are_loads_unless_they_look_like_a_pattern(tmp_path):

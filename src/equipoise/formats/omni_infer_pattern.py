@@ -56,10 +56,10 @@ def read_omni_infer_pattern(path: Path, deployment: Deployment) -> Placement:
     with path.open("rb") as file:
         pattern = read_array(file)
     _check(pattern)
-    gpus, layers, _ = pattern.shape
+    gpus, layers, experts = pattern.shape
     slots_per_gpu = int(pattern[0, 0].sum())
-    experts = np.nonzero(pattern.swapaxes(0, 1))[2].reshape(layers, -1)
-    return placement_of(dict(enumerate(experts.tolist())), deployment.cluster_of(gpus, slots_per_gpu))
+    slots = np.nonzero(pattern.swapaxes(0, 1))[2].reshape(layers, -1)
+    return placement_of(dict(enumerate(slots.tolist())), deployment.cluster_of(gpus, slots_per_gpu), experts)
 
 
 def encode_omni_infer_pattern(placement: Placement, _: Deployment) -> bytes:

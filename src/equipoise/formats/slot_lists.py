@@ -42,8 +42,10 @@ def check_slot_lists(layers: Mapping[int, Any], experts: int, lowest: int = 0) -
                 raise InputError(f"layer {layer}, slot {slot} holds {shown(expert)}; expected 0 to {experts - 1}")
 
 
-def placement_of(layers: Mapping[int, list[int]], cluster: Cluster) -> Placement:
-    """Return the placement that an engine's lists of slots stand for; it has the experts that they name.
+def placement_of(layers: Mapping[int, list[int]], cluster: Cluster, experts: int | None = None) -> Placement:
+    """Return the placement that an engine's lists of slots stand for.
+
+    Where the file does not say how many experts there are, they are those up to the highest that it names.
 
     An expert may be twice on a GPU, as most engines' planners put it.
 
@@ -54,10 +56,9 @@ def placement_of(layers: Mapping[int, list[int]], cluster: Cluster) -> Placement
     """
     if not layers:
         raise InputError("has no layers; expected one at least")
-    slots = cluster.slots
-    check_slot_lists(layers, experts=slots)
+    check_slot_lists(layers, experts=experts or cluster.slots)
     rows = np.array(list(layers.values()), dtype=np.int64)
-    placement = Placement(rows, cluster, experts=int(rows.max()) + 1)
+    placement = Placement(rows, cluster, experts or int(rows.max()) + 1)
     if not placement.logcnt.all():
         place, expert = (int(i) for i in np.argwhere(placement.logcnt == 0)[0])
         raise InputError(f"layer {list(layers)[place]} has no slot for expert {expert}; expected one at least for each")
