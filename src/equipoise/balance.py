@@ -9,11 +9,13 @@ import numpy as np
 
 from equipoise.errors import InputError
 from equipoise.loads import Loads
+from equipoise.routing import slot_shares
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from equipoise.placement import Placement
+    from equipoise.routing import Routing
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,8 +54,15 @@ class Balance:
         return 1 / self.par
 
 
-def balance(placement: Placement, loads: Loads | ArrayLike) -> Balance:
-    """Return the GPU loads of a placement, each expert's load split evenly over its replicas.
+def balance(
+    placement: Placement,
+    loads: Loads | ArrayLike,
+    *,
+    routing: Routing | ArrayLike = "even",
+    batch: int | None = None,
+    sources: ArrayLike | None = None,
+) -> Balance:
+    """Return the GPU loads of a placement, each expert's load split over its replicas as an engine does.
 
     An empty slot has no load; nor does an expert without any replica.
 
@@ -63,11 +72,14 @@ def balance(placement: Placement, loads: Loads | ArrayLike) -> Balance:
         Which expert each slot holds.
     loads : Loads or array_like, ``[windows, layers, experts]`` or fewer axes
         The traffic to serve; every window is judged by itself.
+    routing : str or array_like, ``[layers, slots]``
+        Which replica a token goes to: evenly any, as an engine does, or with shares of your own; see
+        :func:`equipoise.routing.slot_shares`, also for ``batch`` and ``sources``.
 
     Raises
     ------
     InputError
-        If loads and placement differ in layers or experts.
+        If loads and placement differ in layers or experts, or the routing is not as it should be.
 
     Examples
     --------
@@ -76,6 +88,8 @@ def balance(placement: Placement, loads: Loads | ArrayLike) -> Balance:
     >>> result = balance(placement, [[60, 30, 10]])
     >>> result.gpu_load.tolist(), result.par.tolist()
     ([[[60.0, 40.0]]], [[1.2]])
+    >>> balance(placement, [[60, 30, 10]], routing=[[0.25, 1, 1, 0.75]]).gpu_load.tolist()
+    [[[45.0, 55.0]]]
     """
     loads = loads if isinstance(loads, Loads) else Loads(loads)
     if (loads.layers, loads.experts) != (placement.layers, placement.experts):
@@ -83,7 +97,12 @@ def balance(placement: Placement, loads: Loads | ArrayLike) -> Balance:
             f"the loads have {loads.layers} layers of {loads.experts} experts, the placement {placement.layers} "
             f"of {placement.experts}; expected the same"
         )
-    share = loads.counts / np.maximum(placement.logcnt, 1)
-    slot_load = np.take_along_axis(share, np.maximum(placement.phy2log, 0)[None], axis=2) * (placement.phy2log >= 0)
+    expert = np.maximum(placement.phy2log, 0)[None]
+    if isinstance(routing, str) and routing == "even":
+        share = loads.counts / np.maximum(placement.logcnt, 1)
+        slot_load = np.take_along_axis(share, expert, axis=2) * (placement.phy2log >= 0)
+    else:
+        shares = slot_shares(placement, routing, batch=batch, sources=sources)
+        slot_load = np.take_along_axis(loads.counts, expert, axis=2) * shares
     per_gpu = slot_load.reshape(loads.windows, loads.layers, placement.cluster.gpus, -1)
     return Balance(per_gpu.sum(axis=3), len(placement.cluster.live))
