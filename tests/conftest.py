@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -15,3 +16,12 @@ def real_loads() -> Path:
     if not REAL_LOADS.is_dir():
         pytest.skip(f"no recorded loads in {REAL_LOADS}")
     return REAL_LOADS
+
+
+@pytest.fixture(scope="session")
+def engines() -> Path:
+    """Folder with the engines' own packages: pip install --no-deps --target FOLDER vllm==0.33.0 sglang==0.5.23."""
+    folder = os.environ.get("EQUIPOISE_ENGINES")
+    if not folder:
+        pytest.skip("EQUIPOISE_ENGINES does not name a folder with vLLM's and SGLang's packages")
+    return Path(folder)
