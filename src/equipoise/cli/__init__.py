@@ -11,6 +11,7 @@ from equipoise.cli.commands import Commands
 from equipoise.cli.convert import convert
 from equipoise.cli.diff import diff
 from equipoise.cli.plan import plan
+from equipoise.cli.routing import routing
 from equipoise.cli.show import show
 from equipoise.cli.simulate import simulate
 from equipoise.cli.trace import trace
@@ -25,6 +26,7 @@ app = typer.Typer(
 app.command()(plan)
 app.command()(show)
 app.command()(diff)
+app.command()(routing)
 app.command()(convert)
 app.command()(simulate)
 app.command()(trace)

@@ -1,0 +1,50 @@
+"""``equipoise routing``: which balance an engine's routing makes of a placement."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003 - Typer reads the annotations when it runs
+from typing import Annotated
+
+import typer
+
+
+def routing(
+    placement: Annotated[Path, typer.Argument(metavar="PLACEMENT", help="A placement.", show_default=False)],
+    loads: Annotated[Path, typer.Argument(metavar="LOADS", help="Recorded loads to serve.", show_default=False)],
+    batch: Annotated[
+        int | None,
+        typer.Option(min=1, help="Tokens of one GPU in one forward pass; without, very many.", show_default=False),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Write the best split of every expert's load over its replicas, as .npz or .pt.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object, with the PAR of every layer.")
+    ] = False,
+) -> None:
+    """Show the balance that each engine's choice of replicas makes of a placement, and the best that any could."""
+    from equipoise.cli.console import print_json
+    from equipoise.cli.routing_figures import figures, print_figures
+    from equipoise.formats import read_loads
+    from equipoise.formats.placement_json import read_placement
+    from equipoise.formats.split_files import check_split_path
+    from equipoise.routing.least_peak import least_peak_split
+
+    if output:
+        check_split_path(output)
+    recorded = read_loads(loads)
+    split = least_peak_split(read_placement(placement), recorded)
+    found = figures(split, recorded, batch)
+    if output:
+        split.save(output)
+    files = {"placement": str(placement), "loads": str(loads), "output": str(output) if output else None}
+    if as_json:
+        print_json({**files, **found})
+    else:
+        print_figures({**files, **found})
