@@ -12,6 +12,7 @@ from equipoise.errors import InputError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import plotly.graph_objects as go
     from numpy.typing import ArrayLike, NDArray
 
 
@@ -83,6 +84,18 @@ class Loads:
         from equipoise.formats import read_loads
 
         return read_loads(path)
+
+    def figure(self, layer: int | None = None) -> go.Figure:
+        """Return a Plotly figure of the experts by load: of all layers, or of one.
+
+        Raises
+        ------
+        InputError
+            If Plotly is not installed, or there is no such layer.
+        """
+        from equipoise.report.loads_figure import loads_figure
+
+        return loads_figure(self, layer)
 
 
 def _as_float64(counts: Any) -> NDArray[np.float64]:

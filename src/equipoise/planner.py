@@ -34,10 +34,12 @@ from equipoise.task import Task
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import plotly.graph_objects as go
     from numpy.typing import ArrayLike, NDArray
 
     from equipoise.cluster import Cluster
     from equipoise.loads import Loads
+    from equipoise.report.plan_figure import Of
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +104,26 @@ class Plan:
     def moves(self) -> NDArray[np.int64]:
         """Experts that a GPU needs and did not hold ``before``, int64 ``[layers]``."""
         return count_moves(self.before, self.placement)
+
+    def figure(self, of: Of = "gpus", layer: int | None = None) -> go.Figure:
+        """Return a Plotly figure, one of those on the page that ``equipoise plan --report`` writes.
+
+        Parameters
+        ----------
+        of : "gpus", "peaks", "experts" or "moves"
+            The load of every GPU before and after, PAR of every layer and its bound, the experts by load and their
+            copies, or the moves from node to node.
+        layer : int, optional
+            Open one layer: its GPUs with their experts as blocks, or its experts.
+
+        Raises
+        ------
+        InputError
+            If Plotly is not installed, there is no such figure, or no such layer.
+        """
+        from equipoise.report.plan_figure import plan_figure
+
+        return plan_figure(self, of, layer)
 
 
 def plan(
