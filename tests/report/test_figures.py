@@ -1,0 +1,190 @@
+"""The figures, number by number, against what the library says of the same plan."""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+import equipoise.report
+from equipoise import Cluster, InputError, Loads, Migration, balance, plan
+from equipoise.policies import Afresh, Never
+from equipoise.report.policies_over_time import policies_over_time
+from equipoise.simulate import simulate
+from tests.report.conftest import CLUSTER, COUNTS
+from tests.situations import changed_ones, live_ones
+
+
+def times_mean(placement, loads):
+    served = balance(placement, loads)
+    return served.gpu_load[0] / served.mean[0][:, None]
+
+
+def test_the_heat_maps_are_the_loads_of_the_gpus(planned):
+    before, after = planned.figure().data
+    for shown, placement in ((before, planned.before), (after, planned.placement)):
+        np.testing.assert_allclose(shown.customdata, times_mean(placement, planned.loads), rtol=1e-6)
+        np.testing.assert_allclose(2.0**shown.z, shown.customdata, rtol=1e-5)
+        assert shown.coloraxis == "coloraxis"
+
+
+def test_the_colours_are_neutral_at_the_mean_and_reach_as_far_to_both_sides(planned):
+    colours = planned.figure().layout.coloraxis
+    farthest = max(np.abs(shown.z).max() for shown in planned.figure().data)
+    assert colours.cmin == -colours.cmax
+    assert farthest <= colours.cmax <= 2
+    assert colours.colorbar.ticktext[2] == "1"
+
+
+def test_what_is_beyond_the_colours_is_said():
+    ticks = plan([[1000, 1, 1, 1]], Cluster(gpus=2, slots_per_gpu=2)).figure("experts").layout.coloraxis
+    assert (ticks.colorbar.ticktext[0], ticks.colorbar.ticktext[-1]) == ("0.25 or less", "4 or more")
+    even = plan([[1, 1, 1, 1]], Cluster(gpus=2, slots_per_gpu=2)).figure().layout.coloraxis
+    assert even.colorbar.ticktext[-1] == "1.05"
+
+
+def test_dead_gpus_and_idle_layers_are_blank():
+    counts = COUNTS.sum(axis=0)
+    counts[2] = 0
+    cluster = Cluster(gpus=4, nodes=2, slots_per_gpu=6, dead=(1,))
+    before, after = plan(counts, cluster).figure().data
+    assert np.isnan(after.z[:, 1]).all()
+    assert np.isnan(after.z[2]).all()
+    assert np.isnan(before.z).sum() == 4
+    assert np.isnan(after.z).sum() == 5 + 3
+
+
+def test_the_peaks_are_par_and_bound(planned):
+    lines = {(line.name, line.yaxis): line.y for line in planned.figure("peaks").data}
+    np.testing.assert_allclose(lines["before", "y"], balance(planned.before, planned.loads).par[0])
+    np.testing.assert_allclose(lines["after", "y"], planned.par)
+    np.testing.assert_allclose(lines["after", "y2"], planned.par)
+    np.testing.assert_allclose(lines["bound", "y2"], planned.bound / planned.mean)
+
+
+@settings(max_examples=10, deadline=None)
+@given(live_ones() | changed_ones())
+def test_the_blocks_of_a_layer_are_its_slots(situation):
+    planned = situation.plan()
+    layer = len(situation.loads) - 1
+    traces = planned.figure(layer=layer).data
+    unit = planned.mean[layer] or 1.0
+    for axis, placement in (("y", planned.before), ("y2", planned.placement)):
+        blocks = [trace for trace in traces if trace.yaxis == axis]
+        gpu, base, height = (np.concatenate([trace[name] for trace in blocks]) for name in ("x", "base", "y"))
+        expert, copies = np.concatenate([trace.customdata for trace in blocks]).T
+        slots = placement.phy2log[layer].reshape(placement.cluster.gpus, -1)
+        held = balance(placement, planned.loads).gpu_load[0, layer] / unit
+        for number, row in enumerate(slots):
+            here = gpu == number
+            assert sorted(expert[here]) == sorted(row[row >= 0])
+            np.testing.assert_allclose(height[here].sum(), held[number], rtol=1e-5, atol=1e-30)
+            order = np.argsort(base[here], kind="stable")
+            tops = np.concatenate([[0], np.cumsum(height[here][order])])
+            np.testing.assert_allclose(base[here][order].astype(float), tops[:-1], rtol=1e-5, atol=1e-6)
+        assert (copies == placement.logcnt[layer, expert]).all()
+
+
+@settings(max_examples=10, deadline=None)
+@given(live_ones() | changed_ones())
+def test_every_plan_has_all_figures(situation):
+    planned = situation.plan()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pictured = [planned.figure(of) for of in ("gpus", "peaks", "experts", "moves")]
+        pictured += [planned.figure(of, layer=0) for of in ("gpus", "experts")]
+    assert all(figure.layout.meta["label"] and "nan" not in figure.layout.meta["label"] for figure in pictured)
+
+
+def test_the_experts_of_a_layer_come_by_load_and_copies_share_it(planned):
+    single, several, each = planned.figure("experts", layer=3).data
+    load, copies = planned.loads.counts[0, 3], planned.placement.logcnt[3]
+    bars = {
+        int(place): (row, y)
+        for trace in (single, several)
+        for place, row, y in zip(trace.x, trace.customdata, trace.y, strict=True)
+    }
+    order = [int(bars[place][0][0]) for place in range(16)]
+    assert order == np.argsort(-load, kind="stable").tolist()
+    np.testing.assert_allclose([bars[place][1] for place in range(16)], load[order] / load.mean(), rtol=1e-6)
+    assert [int(bars[place][0][1]) for place in range(16)] == copies[order].tolist()
+    assert (several.customdata[:, 1] > 1).all()
+    np.testing.assert_allclose(each.y * each.customdata[:, 1], several.y, rtol=1e-6)
+    np.testing.assert_array_equal(each.x, several.x)
+
+
+def test_the_experts_of_all_layers_come_by_load_with_their_copies(planned):
+    counts = planned.loads.counts[0]
+    shown = planned.figure("experts").data[0]
+    expert = shown.customdata[:, :, 0].astype(int)
+    np.testing.assert_array_equal(np.sort(expert, axis=1), np.tile(np.arange(16), (5, 1)))
+    np.testing.assert_allclose(
+        shown.customdata[:, :, 1] * counts.mean(axis=1)[:, None], -np.sort(-counts, axis=1), rtol=1e-6
+    )
+    np.testing.assert_array_equal(
+        shown.customdata[:, :, 2], np.take_along_axis(planned.placement.logcnt, expert, axis=1)
+    )
+    np.testing.assert_allclose(2.0**shown.z, shown.customdata[:, :, 1], rtol=1e-5)
+
+
+def test_loads_show_the_same_experts_without_copies(planned):
+    alone, with_copies = Loads(COUNTS).figure().data[0], planned.figure("experts").data[0]
+    np.testing.assert_array_equal(alone.z, with_copies.z)
+    assert alone.customdata.shape[2] == 2
+    bars = Loads(COUNTS).figure(layer=1).data
+    np.testing.assert_allclose(
+        np.sort(bars[0].y), np.sort(COUNTS.sum(axis=0)[1] / COUNTS.sum(axis=0)[1].mean()), rtol=1e-6
+    )
+    assert [len(trace.x) for trace in bars[1:]] == [0, 0]
+
+
+def test_moves_are_those_of_the_migration(planned):
+    shown = planned.figure("moves")
+    np.testing.assert_array_equal(shown.data[0].z, Migration(planned.before, planned.placement).by_link())
+    within = int(np.trace(shown.data[0].z))
+    assert shown.layout.meta["label"].startswith(f"{within} experts move within nodes, ")
+
+
+def test_policies_have_a_line_each_in_every_row():
+    replays = {
+        name: simulate(COUNTS, CLUSTER, policy) for name, policy in {"never": Never(), "afresh": Afresh()}.items()
+    }
+    lines = {(line.name, line.yaxis): line for line in policies_over_time(replays).data}
+    assert len(lines) == 6
+    for name, replay in replays.items():
+        for axis, values in (("y", replay.par), ("y2", replay.moves), ("y3", replay.stall_seconds)):
+            np.testing.assert_allclose(lines[name, axis].y, values, rtol=1e-6)
+            np.testing.assert_array_equal(lines[name, axis].x, replay.window)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("speed",), "of is 'speed'; expected 'gpus', 'peaks', 'experts', 'moves'"),
+        (("gpus", 5), "layer is 5; expected 0 to 4"),
+        (("experts", -1), "layer is -1; expected 0 to 4"),
+        (("moves", 0), "a figure of moves is of all layers; expected 'gpus' or 'experts' with a layer"),
+    ],
+)
+def test_what_there_is_no_figure_of(planned, arguments, message):
+    with pytest.raises(InputError, match=f"^{message}$"):
+        planned.figure(*arguments)
+
+
+def test_loads_of_no_such_layer():
+    with pytest.raises(InputError, match="layer is 7; expected 0 to 4"):
+        Loads(COUNTS).figure(7)
+
+
+def test_without_plotly_it_is_said_what_to_install(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"pip install 'equipoise\[report\]'"):
+        importlib.reload(equipoise.report)
+
+
+def test_lines_part_the_nodes_and_nothing_where_there_is_one(planned):
+    assert [line.path for line in planned.figure().layout.shapes] == ["M1.5,0V1"] * 2
+    assert not plan(COUNTS, Cluster(gpus=4, slots_per_gpu=6)).figure().layout.shapes
