@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from equipoise.cli.console import counted, print_line, print_table
+from equipoise.cli.strip import print_strips
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,6 +48,8 @@ def print_figures(file: str, figures: dict[str, Any]) -> None:
     skew = figures["skew_by_layer"]
     print_line(f"loads {file}")
     print_line(shape_in_words(figures))
+    print_line()
+    print_strips({"skew": skew}, low=1.0)
     print_line()
     print_table(
         ("over the layers", "min", "median", "max"),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from equipoise.cli.console import counted, print_line, print_pairs
+from equipoise.cli.strip import print_strips
 from equipoise.errors import InputError
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ def print_figures(file: str, figures: dict[str, Any]) -> None:
     """Print the figures for a person."""
     most, copied = figures["most_copies"], figures["experts_with_copies"]
     print_line(f"placement {file}")
+    print_line()
+    print_strips({"experts with copies": copied}, low=min(copied))
     print_line()
     print_pairs(
         [
