@@ -68,6 +68,8 @@ def plan(
     output_format: ToPlacement = None,
     first_moe_layer: FirstMoeLayer = 0,
     num_layers: NumLayers = None,
+    report: Annotated[Path | None, typer.Option(metavar="PAGE.html", help="Write a page about the plan.")] = None,
+    png: Annotated[Path | None, typer.Option(metavar="OUT.png", help="Draw the load of every GPU.")] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object, with the figures of every layer.")
     ] = False,
@@ -84,9 +86,10 @@ def plan(
         raise typer.BadParameter("say which file to write with --output", param_hint="--to")
 
     from equipoise.cli.cluster_options import SAMPLE, ClusterOptions
-    from equipoise.cli.console import print_json
-    from equipoise.cli.plan_figures import Run, figures, print_figures
+    from equipoise.cli.console import counted, print_json
+    from equipoise.cli.plan_figures import Run, figures, print_figures, what_was_planned
     from equipoise.cli.progress import progress_bar
+    from equipoise.cli.report_files import check_report_files, this_command
     from equipoise.cli.stopwatch import stopwatch
     from equipoise.forecast import forecast as expect
     from equipoise.formats import Deployment, check_placement_path, read_loads, read_placement, write_placement
@@ -96,6 +99,8 @@ def plan(
 
     if output is not None:
         check_placement_path(output, output_format)
+    others = {"recorded loads": recording, "current placement": current, "placement": output}
+    check_report_files(report, png, others)
     deployment = Deployment(gpus, nodes, first_moe_layer, num_layers)
     loads = read_loads(recording, loads_format) if recording else sample_loads()
     live = read_placement(current, deployment=deployment) if current else None
@@ -123,7 +128,18 @@ def plan(
         )
     if output is not None:
         write_placement(result.placement, output, output_format, deployment)
-    found = figures(result, loads, expected, Run(recording, current, groups, effort, start, looking_back, time, output))
+    run = Run(recording, current, groups, effort, start, looking_back, time, output, report, png)
+    found = figures(result, loads, expected, run)
+    title = f"Plan for {recording.name if recording else 'the synthetic sample'}, {counted(cluster.gpus, 'GPU')}"
+    with progress_bar("drawing"):
+        if report is not None:
+            from equipoise.report.plan_page import plan_page
+
+            plan_page(result, title, what_was_planned(found), this_command()).save(report)
+        if png is not None:
+            from equipoise.report.picture import save_picture
+
+            save_picture(result.figure(), title, png)
     if as_json:
         print_json(found)
     else:

@@ -10,6 +10,8 @@ import numpy as np
 from equipoise.cli.console import counted, print_line, print_pairs, print_table
 from equipoise.cli.loads_figures import shape_in_words
 from equipoise.cli.placement_figures import cluster_in_words
+from equipoise.cli.report_files import print_files
+from equipoise.cli.strip import print_strips
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,6 +39,8 @@ class Run:
     looking_back: Time
     time: Time
     output: Path | None
+    report: Path | None
+    png: Path | None
 
 
 def figures(plan: Plan, loads: Loads, forecast: Forecast, run: Run) -> dict[str, Any]:
@@ -83,6 +87,8 @@ def figures(plan: Plan, loads: Loads, forecast: Forecast, run: Run) -> dict[str,
         "start_milliseconds": run.start.milliseconds,
         "compiling_milliseconds": run.start.compiling,
         "output": str(run.output) if run.output else None,
+        "report": str(run.report) if run.report else None,
+        "png": str(run.png) if run.png else None,
         "by_layer": {
             name: values.tolist()
             for name, values in (layers | {"moves": plan.moves, "off_node_share": plan.off_node}).items()
@@ -92,7 +98,9 @@ def figures(plan: Plan, loads: Loads, forecast: Forecast, run: Run) -> dict[str,
 
 def print_figures(figures: dict[str, Any]) -> None:
     """Print the figures for a person."""
-    print_pairs(_what_was_planned(figures))
+    print_pairs(what_was_planned(figures))
+    print_line()
+    print_strips({"PAR before": figures["by_layer"]["par_before"], "PAR after": figures["by_layer"]["par"]}, low=1.0)
     print_line()
     print_table(("", "mean", "worst", "layer"), _balance_rows(figures))
     print_line()
@@ -105,8 +113,7 @@ def print_figures(figures: dict[str, Any]) -> None:
         print_line(f"No live GPU holds {_lost_in_words(figures['lost'])}: their weights must come from disk.")
     print_line("PAR is peak / mean GPU load; at 1, which is perfect, no GPU waits for another.")
     print_line("No placement that these settings allow gets below the bound.")
-    if figures["output"]:
-        print_line(f"The placement is in {figures['output']}")
+    print_files({"placement": figures["output"], "report": figures["report"], "picture": figures["png"]})
 
 
 def _mean_and_worst(values: NDArray[np.float64]) -> dict[str, float | int]:
@@ -114,7 +121,8 @@ def _mean_and_worst(values: NDArray[np.float64]) -> dict[str, float | int]:
     return {"mean": float(values.mean()), "worst": float(values[worst]), "worst_layer": worst}
 
 
-def _what_was_planned(figures: dict[str, Any]) -> list[tuple[str, str]]:
+def what_was_planned(figures: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the loads, the cluster and the settings by name; a line without one belongs to the line before."""
     rows = [
         ("loads", figures["loads"] + (", in DeepSeek-V3's shape" if figures["synthetic"] else "")),
         ("", shape_in_words(figures)),

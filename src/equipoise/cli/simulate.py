@@ -60,6 +60,8 @@ def simulate(
     between_nodes: Annotated[
         int, typer.Option(parser=parse_size, metavar="SIZE", help="What a GPU sends to other nodes in a second.")
     ] = "50GB",  # type: ignore[assignment]
+    report: Annotated[Path | None, typer.Option(metavar="PAGE.html", help="Write a page about the replays.")] = None,
+    png: Annotated[Path | None, typer.Option(metavar="OUT.png", help="Draw PAR, moves and stall over time.")] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object, with the figures of every window.")
     ] = False,
@@ -69,14 +71,16 @@ def simulate(
         raise typer.BadParameter("say how many GPUs the trace is replayed on", param_hint="--gpus")
 
     from equipoise.cli.cluster_options import SAMPLE, ClusterOptions
-    from equipoise.cli.console import print_json
+    from equipoise.cli.console import counted, print_json
     from equipoise.cli.progress import progress_bar
-    from equipoise.cli.simulate_figures import Run, figures, policies, print_figures
+    from equipoise.cli.report_files import check_report_files, this_command
+    from equipoise.cli.simulate_figures import Run, figures, policies, policies_table, print_figures, what_was_replayed
     from equipoise.costs import Costs
     from equipoise.loads import Loads
     from equipoise.sample import sample_loads
     from equipoise.simulate import simulate as replay
 
+    check_report_files(report, png, {"trace": recording})
     trace = Loads.read(recording) if recording else sample_loads()
     options = ClusterOptions(gpus, nodes, redundant, slots=None, dead=None)
     cluster = options.cluster(trace.experts, None if recording else SAMPLE)
@@ -95,7 +99,20 @@ def simulate(
                 costs=costs,
                 progress=lambda done, total: progress(len(replays) * total + done, len(compared) * total),
             )
-    found = figures(replays, trace, Run(recording, cluster, groups, interval, window, forecast, worth_seconds, costs))
+    run = Run(recording, cluster, groups, interval, window, forecast, worth_seconds, costs, report, png)
+    found = figures(replays, trace, run)
+    title = f"Replay of {recording.name if recording else 'the synthetic sample'}, {counted(cluster.gpus, 'GPU')}"
+    if report is not None:
+        from equipoise.report.page import Table
+        from equipoise.report.simulation_page import simulation_page
+
+        table = Table("The policies", *policies_table(found))
+        simulation_page(replays, compared, table, title, what_was_replayed(found), this_command()).save(report)
+    if png is not None:
+        from equipoise.report.picture import save_picture
+        from equipoise.report.policies_over_time import policies_over_time
+
+        save_picture(policies_over_time(replays), title, png)
     if as_json:
         print_json(found)
     else:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from equipoise.cli.console import counted, print_line, print_pairs, print_table
 from equipoise.cli.loads_figures import shape_in_words
 from equipoise.cli.placement_figures import cluster_in_words
+from equipoise.cli.report_files import print_files
 from equipoise.cli.sizes import size_in_words
 from equipoise.policies import DeepSeekRule, FewMoves, Never, Oracle, WhenWorth
 
@@ -34,6 +35,8 @@ class Run:
     forecast: Method
     worth_seconds: float | None
     costs: Costs
+    report: Path | None
+    png: Path | None
 
 
 def policies(budgets: list[float], forecast: Method, worth_seconds: float | None, costs: Costs) -> dict[str, Policy]:
@@ -79,6 +82,8 @@ def figures(replays: dict[str, Replay], trace: Loads, run: Run) -> dict[str, Any
         "served": served,
         "decisions": decisions,
         "costs": asdict(run.costs),
+        "report": str(run.report) if run.report else None,
+        "png": str(run.png) if run.png else None,
         "policies": {
             name: {
                 **replay.totals(),
@@ -94,19 +99,18 @@ def print_figures(figures: dict[str, Any]) -> None:
     """Print the figures for a person."""
     print_line(f"trace {figures['trace']}" + (", in DeepSeek-V3's shape" if figures["synthetic"] else ""))
     print_line()
-    print_pairs(_what_was_replayed(figures))
+    print_pairs(what_was_replayed(figures))
     print_line()
-    print_table(
-        ("policy", "PAR", "worst", "moved", "between nodes", "within", "stall"),
-        [(name, *_policy_row(policy)) for name, policy in figures["policies"].items()],
-    )
+    print_table(*policies_table(figures))
     print_line()
     print_line("PAR is peak / mean GPU load, mean over the layers; worst is the worst window.")
     print_line("Moved is the share of slots at a decision; bytes and stall are of all together.")
     print_line("All start with a plan of the first windows. The oracle alone knows what comes.")
+    print_files({"report": figures["report"], "picture": figures["png"]})
 
 
-def _what_was_replayed(figures: dict[str, Any]) -> list[tuple[str, str]]:
+def what_was_replayed(figures: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the shape of the trace, the cluster and the settings by name; a line without one belongs to the last."""
     interval, window = counted(figures["interval"], "window"), counted(figures["window"], "window")
     within, between = (size_in_words(int(figures["costs"][link])) for link in ("within_nodes", "between_nodes"))
     return [
@@ -119,6 +123,12 @@ def _what_was_replayed(figures: dict[str, Any]) -> list[tuple[str, str]]:
         ("an expert", size_in_words(figures["costs"]["expert_bytes"])),
         ("links of a GPU", f"{within}/s within its node, {between}/s to others"),
     ]
+
+
+def policies_table(figures: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Return the head and a row for each policy."""
+    head = ("policy", "PAR", "worst", "moved", "between nodes", "within", "stall")
+    return head, [(name, *_policy_row(policy)) for name, policy in figures["policies"].items()]
 
 
 def _policy_row(policy: dict[str, Any]) -> tuple[str, ...]:
