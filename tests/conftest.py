@@ -21,7 +21,7 @@ def real_loads() -> Path:
 @pytest.fixture(scope="session")
 def engines() -> Path:
     """Folder with the engines' own packages: pip install --no-deps --target FOLDER vllm==0.33.0 sglang==0.5.23."""
-    folder = os.environ.get("EQUIPOISE_ENGINES")
+    folder = os.environ.get("TEST_ENGINES")
     if not folder:
-        pytest.skip("EQUIPOISE_ENGINES does not name a folder with vLLM's and SGLang's packages")
+        pytest.skip("TEST_ENGINES does not name a folder with vLLM's and SGLang's packages")
     return Path(folder)

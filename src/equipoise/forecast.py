@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 Method = Literal["auto", "last", "sum", "average-1", "average-4", "deviation", "windows", "recent", "factors"]
 AUTO: Method = "auto"
 
+# A window should hold enough to tell traffic from chance.
+MOST_WINDOWS = 64
 # The weight of a recent window is half that of the window this much later.
 HALF_LIFE = 4.0
 
@@ -77,7 +79,7 @@ def forecast(
     Parameters
     ----------
     loads : Loads or array_like, ``[windows, layers, experts]`` or fewer axes
-        The windows of the past, the oldest first.
+        The windows of the past, the oldest first. Idle ones are left out, and of more than 64 neighbours are added up.
     cluster : Cluster
         What will be planned on.
     method : str
@@ -113,7 +115,7 @@ def forecast(
     """
     from equipoise.backtest import backtest, choose
 
-    loads = loads if isinstance(loads, Loads) else Loads(loads)
+    loads = (loads if isinstance(loads, Loads) else Loads(loads)).added_up(MOST_WINDOWS)
     check_choice("forecast", method, get_args(Method))
     ahead = check_count("ahead", ahead)
     if method != AUTO:

@@ -24,6 +24,7 @@ from equipoise.bounds import lower_bounds
 from equipoise.checks import checked_locality, checked_moves, refuse_another_model, refuse_impossible
 from equipoise.effort import SETTINGS, Effort
 from equipoise.errors import check_share
+from equipoise.loads import Loads
 from equipoise.locality import Locality, homes, off_node_load
 from equipoise.migration import count_moves
 from equipoise.placement import Placement
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from equipoise.cluster import Cluster
-    from equipoise.loads import Loads
     from equipoise.report.plan_figure import Of
 
 
@@ -93,7 +93,27 @@ class Plan:
     @property
     def par(self) -> NDArray[np.float64]:
         """Peak / mean, ``[layers]``: 1 is perfect, and what an idle layer has."""
-        return np.divide(self.peak, self.mean, out=np.ones_like(self.peak), where=self.mean > 0)
+        return self._times_mean(self.peak)
+
+    @property
+    def peak_before(self) -> NDArray[np.float64]:
+        """What the peak is with the placement ``before``, ``[layers]``."""
+        return self.scenarios.peak(self.before)
+
+    @property
+    def par_before(self) -> NDArray[np.float64]:
+        """PAR with the placement ``before``, ``[layers]``."""
+        return self._times_mean(self.peak_before)
+
+    @property
+    def bound_on_par(self) -> NDArray[np.float64]:
+        """Bound / mean, ``[layers]``: no placement that the settings allow has a lower PAR."""
+        return self._times_mean(self.bound)
+
+    @property
+    def loads(self) -> Loads:
+        """The loads planned for, in one window: the mean of the scenarios."""
+        return Loads(self.scenarios.mean)
 
     @property
     def gap(self) -> NDArray[np.float64]:
@@ -104,6 +124,9 @@ class Plan:
     def moves(self) -> NDArray[np.int64]:
         """Experts that a GPU needs and did not hold ``before``, int64 ``[layers]``."""
         return count_moves(self.before, self.placement)
+
+    def _times_mean(self, load: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.divide(load, self.mean, out=np.ones_like(load), where=self.mean > 0)
 
     def figure(self, of: Of = "gpus", layer: int | None = None) -> go.Figure:
         """Return a Plotly figure, one of those on the page that ``equipoise plan --report`` writes.

@@ -11,7 +11,7 @@ import pytest
 
 from equipoise.engines.live import live_settings
 
-FOLDER = os.environ.get("EQUIPOISE_ENGINES")
+FOLDER = os.environ.get("TEST_ENGINES")
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +38,7 @@ def set_variable(monkeypatch):
 def _from_folder(module: str):
     """Import a module of an engine, whose packages come after this environment's own; skip where there are none."""
     if not FOLDER:
-        pytest.skip("EQUIPOISE_ENGINES names no folder with vLLM and SGLang in it; benchmarks/engines.txt fills one")
+        pytest.skip("TEST_ENGINES names no folder with vLLM and SGLang in it; benchmarks/engines.txt fills one")
     if FOLDER not in sys.path:
         sys.path.append(str(Path(FOLDER).resolve()))
     return import_module(module)

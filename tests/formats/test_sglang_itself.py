@@ -1,6 +1,6 @@
 """Our files in SGLang's own loader, and its own recorder's files in our reader.
 
-It runs where ``EQUIPOISE_PEERS`` names a folder with SGLang in it, which this fills:
+It runs where ``TEST_ENGINES`` names a folder with SGLang in it, which this fills:
 ``pip install --no-deps --target FOLDER sglang==0.5.23``. What its files import beside torch is replaced: the settings
 of a server, and parts that loading and dumping do not reach.
 """
@@ -19,8 +19,8 @@ import pytest
 from equipoise.formats import Deployment, read_loads, write_placement
 from formats.samples import COUNTS, PLACEMENT, physical_counts
 
-PEERS = os.environ.get("EQUIPOISE_PEERS")
-pytestmark = pytest.mark.skipif(not PEERS, reason="EQUIPOISE_PEERS names no folder with SGLang in it")
+PEERS = os.environ.get("TEST_ENGINES")
+pytestmark = pytest.mark.skipif(not PEERS, reason="TEST_ENGINES names no folder with SGLang in it")
 
 STUBS = """
 import importlib.abc, importlib.machinery, importlib.util, json, sys

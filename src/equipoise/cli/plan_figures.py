@@ -50,9 +50,8 @@ def figures(plan: Plan, loads: Loads, forecast: Forecast, run: Run) -> dict[str,
         locality: np.divide(bound, plan.mean, out=np.ones_like(bound), where=plan.mean > 0)
         for locality, bound in plan.bounds.items()
     }
-    before = plan.scenarios.peak(plan.before)
     layers = {
-        "par_before": np.divide(before, plan.mean, out=np.ones_like(before), where=plan.mean > 0),
+        "par_before": plan.par_before,
         "par": plan.par,
         "bound": bounds[plan.locality],
         "gap": plan.gap,

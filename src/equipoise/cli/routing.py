@@ -31,8 +31,7 @@ def routing(
     """Show the balance that each engine's choice of replicas makes of a placement, and the best that any could."""
     from equipoise.cli.console import print_json
     from equipoise.cli.routing_figures import figures, print_figures
-    from equipoise.formats import read_loads
-    from equipoise.formats.placement_json import read_placement
+    from equipoise.formats import read_loads, read_placement
     from equipoise.formats.split_files import check_split_path
     from equipoise.routing.least_peak import least_peak_split
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from equipoise.balance import balance
 from equipoise.cluster import Cluster
 from equipoise.engines.settings import read_settings
 from equipoise.errors import InputError
+from equipoise.forecast import forecast
 from equipoise.placement import Placement
 from equipoise.planner import plan
 from equipoise.ready import get_ready
@@ -73,6 +73,7 @@ def live_settings() -> Settings:
 def prepare() -> None:
     """Get ready once in a process, before the first plan that anybody waits for."""
     get_ready()
+    get_ready(windows=2)
 
 
 def same_parameters(ours: Callable[..., Any], theirs: Callable[..., Any]) -> bool:
@@ -109,16 +110,12 @@ def replanned(request: Request, settings: Settings, log: Logger) -> Placement:
     return result.placement
 
 
-def planned_on(loads: NDArray[Any], forecast: str) -> NDArray[Any]:
-    """Return the loads to plan on, for those that were recorded."""
-    return loads
-
-
 def _plan(request: Request, settings: Settings) -> Plan:
     current = _current(request)
     grouped = request.groups > 1
+    expected = forecast(request.loads, request.cluster, settings.forecast, groups=request.groups)
     return plan(
-        planned_on(request.loads, settings.forecast),
+        expected.scenarios,
         request.cluster,
         groups=request.groups,
         locality=settings.locality if grouped else None,
@@ -165,13 +162,12 @@ def _in_order(request: Request) -> Placement:
 
 def _line(result: Plan, request: Request, settings: Settings, seconds: float) -> str:
     """Return what the log says of a plan; ranks that say different digests have plans that do not fit together."""
-    before = balance(result.before, request.loads.sum(axis=0)).par.mean()
     placement, moves = result.placement, int(result.moves.sum())
     done = "planned" if request.live is None else "re-planned"
     declined = "" if result.declined is None else f" (PAR {result.declined:.4f} was not worth its moves)"
     return (
         f"Equipoise {done} {placement.layers} layers on {len(placement.cluster.live)} GPUs in {1000 * seconds:.0f} ms: "
-        f"PAR {before:.4f} -> {result.par.mean():.4f}, {moves} moves, {moves / _live_slots(placement):.1%} of the slots"
+        f"PAR {result.par_before.mean():.4f} -> {result.par.mean():.4f}, {moves} moves, {moves / _live_slots(placement):.1%} of the slots"
         f"{declined}; settings {settings.digest}, placement {sha256(placement.phy2log.tobytes()).hexdigest()[:8]}"
     )
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 
 from equipoise.checks import checked_locality
 from equipoise.errors import InputError, check_choice, check_share
+from equipoise.forecast import AUTO, Method
 from equipoise.formats.refusals import naming
 from equipoise.locality import Locality
 from equipoise.shares import moves_of, share_of
@@ -45,7 +46,7 @@ class Settings:
     off_node : float or None
         Share of the load that may be served off its group's home node.
     forecast : str
-        What stands for the traffic to come.
+        What stands for the traffic to come; see :func:`equipoise.forecast.forecast`.
 
     Raises
     ------
@@ -62,10 +63,11 @@ class Settings:
     min_gain: float = 0.0
     locality: Locality | None = None
     off_node: float | None = None
-    forecast: str = "auto"
+    forecast: Method = AUTO
 
     def __post_init__(self) -> None:
         check_share("min_gain", self.min_gain)
+        check_choice("forecast", self.forecast, get_args(Method))
         checked_locality(self.locality, self.off_node, groups=2)
 
     @property
@@ -151,10 +153,15 @@ def _locality_of(text: str) -> Locality:
     return cast("Locality", text)
 
 
+def _method_of(text: str) -> Method:
+    check_choice("the forecast", text, get_args(Method))
+    return cast("Method", text)
+
+
 MEANING: dict[str, Callable[[str], Any]] = {
     "max_moves": moves_of,
     "min_gain": share_of,
     "locality": _locality_of,
     "off_node": share_of,
-    "forecast": str,
+    "forecast": _method_of,
 }

@@ -8,7 +8,6 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from equipoise.report.par import bound_on_par, par_before
 from equipoise.report.style import AFTER, BEFORE, BOUND, styled
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ HEIGHT = 480
 
 def layer_peaks(plan: Plan) -> go.Figure:
     """Return PAR over the layers, before and after, and a close-up of after with the bound."""
-    before, bound = par_before(plan), bound_on_par(plan)
+    before, bound = plan.par_before, plan.bound_on_par
     figure = make_subplots(rows=2, shared_xaxes=True, vertical_spacing=0.12)
     figure.add_trace(_line("before", before, BEFORE, "circle-open", "dot"), row=1, col=1)
     figure.add_trace(_line("after", plan.par, AFTER, "square", "solid"), row=1, col=1)

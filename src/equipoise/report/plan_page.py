@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from equipoise.balance import balance
 from equipoise.report.expert_loads import expert_loads
 from equipoise.report.gpu_loads import gpu_loads
 from equipoise.report.layer_experts import layer_experts
@@ -12,7 +11,6 @@ from equipoise.report.layer_gpus import layer_gpus
 from equipoise.report.layer_peaks import layer_peaks
 from equipoise.report.node_moves import node_moves
 from equipoise.report.page import Number, Page, Section, Table
-from equipoise.report.par import bound_on_par, par_before
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,13 +93,13 @@ def time_saved(plan: Plan) -> float | None:
     >>> time_saved(plan([[60, 30, 20, 10]], Cluster(gpus=2, slots_per_gpu=2)))
     0.2222222222222222
     """
-    before = balance(plan.before, plan.loads).peak.sum()
+    before = plan.peak_before.sum()
     known = before > 0 and plan.before.logcnt.all() and not len(plan.lost)
     return float(1 - plan.peak.sum() / before) if known else None
 
 
 def _verdict(plan: Plan) -> str:
-    before, after = par_before(plan).mean(), plan.par.mean()
+    before, after = plan.par_before.mean(), plan.par.mean()
     if not plan.mean.any():
         return "The loads are all zero: any placement serves them equally well."
     if plan.declined is not None:
@@ -117,7 +115,7 @@ def _verdict(plan: Plan) -> str:
 
 
 def _numbers(plan: Plan) -> list[Number]:
-    before, moves, saved = par_before(plan), int(plan.moves.sum()), time_saved(plan)
+    before, moves, saved = plan.par_before, int(plan.moves.sum()), time_saved(plan)
     slots = plan.placement.layers * plan.placement.cluster.live_slots
     return [
         Number(
@@ -136,7 +134,7 @@ def _numbers(plan: Plan) -> list[Number]:
 
 
 def _layers_table(plan: Plan) -> Table:
-    columns = par_before(plan), plan.par, bound_on_par(plan), plan.gap, plan.moves
+    columns = plan.par_before, plan.par, plan.bound_on_par, plan.gap, plan.moves
     rows = [
         (str(layer), f"{before:.4f}", f"{after:.4f}", f"{least:.4f}", f"{gap:.2%}", f"{moves}")
         for layer, (before, after, least, gap, moves) in enumerate(zip(*columns, strict=True))
