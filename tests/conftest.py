@@ -20,8 +20,8 @@ def real_loads() -> Path:
 
 @pytest.fixture(scope="session")
 def engines() -> Path:
-    """Folder with the engines' own packages: pip install --no-deps --target FOLDER vllm==0.33.0 sglang==0.5.23."""
+    """Folder with the engines' own packages."""
     folder = os.environ.get("TEST_ENGINES")
     if not folder:
-        pytest.skip("TEST_ENGINES does not name a folder with vLLM's and SGLang's packages")
-    return Path(folder)
+        pytest.skip("TEST_ENGINES names no folder with vLLM and SGLang in it; benchmarks/engines.txt fills one")
+    return Path(folder).resolve()

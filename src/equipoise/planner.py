@@ -96,14 +96,9 @@ class Plan:
         return self._times_mean(self.peak)
 
     @property
-    def peak_before(self) -> NDArray[np.float64]:
-        """What the peak is with the placement ``before``, ``[layers]``."""
-        return self.scenarios.peak(self.before)
-
-    @property
     def par_before(self) -> NDArray[np.float64]:
-        """PAR with the placement ``before``, ``[layers]``."""
-        return self._times_mean(self.peak_before)
+        """PAR with the placement ``before``, of what its GPUs would serve, ``[layers]``."""
+        return self.scenarios.par(self.before)
 
     @property
     def bound_on_par(self) -> NDArray[np.float64]:

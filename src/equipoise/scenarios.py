@@ -116,6 +116,10 @@ class Scenarios:
         """Return the weighted mean over the windows of the largest GPU load, float64 ``[layers]``."""
         return np.asarray((self.weights * balance(placement, self.counts).peak).sum(axis=0))
 
+    def par(self, placement: Placement) -> NDArray[np.float64]:
+        """Return the weighted mean over the windows of PAR, float64 ``[layers]``."""
+        return np.asarray((self.weights * balance(placement, self.counts).par).sum(axis=0))
+
 
 def _checked_weights(weights: ArrayLike | None, shape: tuple[int, ...]) -> NDArray[np.float64]:
     """Return weights, ``[windows, 1]`` or ``[windows, layers]``, or say why they are none."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from equipoise.engines.live import live_settings
 
-FOLDER = os.environ.get("TEST_ENGINES")
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture(autouse=True)
@@ -35,19 +36,17 @@ def set_variable(monkeypatch):
     return set_variable
 
 
-def _from_folder(module: str):
-    """Import a module of an engine, whose packages come after this environment's own; skip where there are none."""
-    if not FOLDER:
-        pytest.skip("TEST_ENGINES names no folder with vLLM and SGLang in it; benchmarks/engines.txt fills one")
-    if FOLDER not in sys.path:
-        sys.path.append(str(Path(FOLDER).resolve()))
+def _from_folder(folder: Path, module: str):
+    """Import a module of an engine, whose packages come after this environment's own."""
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
     return import_module(module)
 
 
 @pytest.fixture(scope="session")
-def vllm_policies():
+def vllm_policies(engines):
     """Return vLLM's own module of policies."""
-    return _from_folder("vllm.distributed.eplb.policy")
+    return _from_folder(engines, "vllm.distributed.eplb.policy")
 
 
 @pytest.fixture(scope="session")
@@ -57,6 +56,6 @@ def vllm_state(vllm_policies):
 
 
 @pytest.fixture(scope="session")
-def sglang_locations():
+def sglang_locations(engines):
     """Return SGLang's own module that calls the algorithm and takes over what it says."""
-    return _from_folder("sglang.srt.eplb.expert_location")
+    return _from_folder(engines, "sglang.srt.eplb.expert_location")

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from equipoise import Cluster, InputError, Placement, plan
 from equipoise.engines.live import Request, cluster_of, replanned
 from equipoise.engines.settings import Settings
+from equipoise.forecast import forecast
 
 LOG = logging.getLogger("test")
 LOADS = np.random.default_rng(0).lognormal(5, 1, (1, 3, 16)).round()
@@ -78,7 +79,7 @@ def test_odd_loads_leave_everything_as_it_is_and_are_logged_with_the_traceback(b
     assert "layer 1, expert 2" in str(record.exc_info[1])
 
 
-@pytest.mark.parametrize("step", ["prepare", "plan", "balance"])
+@pytest.mark.parametrize("step", ["prepare", "forecast", "plan"])
 def test_whatever_fails_the_engine_goes_on(step, monkeypatch, caplog):
     def fail(*_, **__):
         raise RuntimeError("no memory, no compiler, no luck")
@@ -155,6 +156,6 @@ def test_whatever_is_live_the_answer_is_valid_and_keeps_to_the_budget(data):
     found = replanned(Request(loads, cluster, 1, live), Settings(max_moves=0), LOG)
     found.validate()
     current = Placement(live, Cluster(gpus=before, slots_per_gpu=cluster.slots_per_gpu), experts)
-    strictest = plan(loads, cluster, current=current, max_moves=0)
+    strictest = plan(forecast(loads, cluster).scenarios, cluster, current=current, max_moves=0)
     assert (strictest.moves == strictest.required).all()
     np.testing.assert_array_equal(found.phy2log, strictest.placement.phy2log)

@@ -1,26 +1,20 @@
 """Our files in SGLang's own loader, and its own recorder's files in our reader.
 
-It runs where ``TEST_ENGINES`` names a folder with SGLang in it, which this fills:
-``pip install --no-deps --target FOLDER sglang==0.5.23``. What its files import beside torch is replaced: the settings
-of a server, and parts that loading and dumping do not reach.
+What its files import beside torch is replaced: the settings of a server, and parts that loading and dumping do not
+reach.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from equipoise.formats import Deployment, read_loads, write_placement
 from formats.samples import COUNTS, PLACEMENT, physical_counts
-
-PEERS = os.environ.get("TEST_ENGINES")
-pytestmark = pytest.mark.skipif(not PEERS, reason="TEST_ENGINES names no folder with SGLang in it")
 
 STUBS = """
 import importlib.abc, importlib.machinery, importlib.util, json, sys
@@ -86,12 +80,18 @@ for rank in range(1 if mode == "stat" else 3):
 """
 
 
-def sglang(script, folder, mode="stat"):
-    command = [sys.executable, "-c", STUBS + script, str(Path(PEERS).resolve()), str(folder), mode]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+@pytest.fixture
+def sglang(engines):
+    """Return a function that runs a script with SGLang's own files."""
+
+    def sglang(script, folder, mode="stat"):
+        command = [sys.executable, "-c", STUBS + script, str(engines), str(folder), mode]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    return sglang
 
 
-def test_sglang_loads_the_placement_that_is_written_for_it(tmp_path):
+def test_sglang_loads_the_placement_that_is_written_for_it(sglang, tmp_path):
     write_placement(PLACEMENT, tmp_path / "placement.json", "sglang", Deployment(first_moe_layer=1, num_layers=4))
     found = json.loads(sglang(LOAD, tmp_path))
     assert found["map"][1:3] == PLACEMENT.phy2log.tolist()
@@ -101,7 +101,7 @@ def test_sglang_loads_the_placement_that_is_written_for_it(tmp_path):
 
 
 @pytest.mark.parametrize("mode", ["stat", "per_pass"])
-def test_what_sglang_records_is_read(tmp_path, mode):
+def test_what_sglang_records_is_read(sglang, tmp_path, mode):
     np.savez(tmp_path / "counts.npz", counts=physical_counts(), phy2log=PLACEMENT.phy2log)
     sglang(RECORD, tmp_path, mode)
     files = list(tmp_path.glob("*.pt"))

@@ -59,7 +59,7 @@ def test_dead_gpus_and_idle_layers_are_blank():
 
 def test_the_peaks_are_par_and_bound(planned):
     lines = {(line.name, line.yaxis): line.y for line in planned.figure("peaks").data}
-    np.testing.assert_allclose(lines["before", "y"], balance(planned.before, planned.loads).par[0])
+    np.testing.assert_allclose(lines["before", "y"], planned.scenarios.par(planned.before))
     np.testing.assert_allclose(lines["after", "y"], planned.par)
     np.testing.assert_allclose(lines["after", "y2"], planned.par)
     np.testing.assert_allclose(lines["bound", "y2"], planned.bound / planned.mean)
@@ -131,7 +131,7 @@ def test_the_experts_of_all_layers_come_by_load_with_their_copies(planned):
 
 
 def test_loads_show_the_same_experts_without_copies(planned):
-    alone, with_copies = Loads(COUNTS).figure().data[0], planned.figure("experts").data[0]
+    alone, with_copies = planned.loads.figure().data[0], planned.figure("experts").data[0]
     np.testing.assert_array_equal(alone.z, with_copies.z)
     assert alone.customdata.shape[2] == 2
     bars = Loads(COUNTS).figure(layer=1).data

@@ -167,7 +167,8 @@ def _line(result: Plan, request: Request, settings: Settings, seconds: float) ->
     declined = "" if result.declined is None else f" (PAR {result.declined:.4f} was not worth its moves)"
     return (
         f"Equipoise {done} {placement.layers} layers on {len(placement.cluster.live)} GPUs in {1000 * seconds:.0f} ms: "
-        f"PAR {result.par_before.mean():.4f} -> {result.par.mean():.4f}, {moves} moves, {moves / _live_slots(placement):.1%} of the slots"
+        f"PAR {result.par_before.mean():.4f} -> {result.par.mean():.4f}, "
+        f"{moves} moves, {moves / _live_slots(placement):.1%} of the slots"
         f"{declined}; settings {settings.digest}, placement {sha256(placement.phy2log.tobytes()).hexdigest()[:8]}"
     )
 

@@ -93,7 +93,7 @@ def time_saved(plan: Plan) -> float | None:
     >>> time_saved(plan([[60, 30, 20, 10]], Cluster(gpus=2, slots_per_gpu=2)))
     0.2222222222222222
     """
-    before = plan.peak_before.sum()
+    before = plan.scenarios.peak(plan.before).sum()
     known = before > 0 and plan.before.logcnt.all() and not len(plan.lost)
     return float(1 - plan.peak.sum() / before) if known else None
 
