@@ -107,7 +107,7 @@ class Scenarios:
         for one in np.argsort(first):
             weight = self.weights[kind == one]
             total = weight.sum(axis=0)
-            share = np.divide(weight, total, out=np.full_like(weight, 1 / len(weight)), where=total > 0)
+            share = np.divide(weight, total, out=np.zeros_like(weight), where=total > 0)
             counts.append((share[:, :, None] * self.counts[kind == one]).sum(axis=0))
             weights.append(total)
         return Scenarios(np.array(counts), np.array(weights))
