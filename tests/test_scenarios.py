@@ -153,7 +153,7 @@ def test_weights_that_are_none_are_refused(weights, message):
 
 
 def test_loads_are_checked_as_everywhere():
-    with pytest.raises(InputError, match="window 1, layer 0, expert 0 is -1.0; expected a finite number"):
+    with pytest.raises(InputError, match=r"window 1, layer 0, expert 0 is -1\.0; expected a finite number"):
         Scenarios([[[1, 1]], [[-1, 1]]])
     counts = [[[1, 3]], [[2, 2]]]
     assert Scenarios(Loads(counts)).counts.tolist() == Scenarios(counts).counts.tolist()
