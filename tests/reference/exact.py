@@ -64,7 +64,7 @@ def optimum(load: Sequence[int] | NDArray[np.int64], gpus: int, slots_per_gpu: i
     """
     loads = [int(x) for x in load]
     order = sorted(range(len(loads)), key=lambda expert: (-loads[expert], expert))
-    model = _Model([loads[expert] for expert in order], gpus, slots_per_gpu)  # heaviest first
+    model = _Model([[loads[expert] for expert in order]], gpus, slots_per_gpu)  # heaviest first
     held, bound = model.solve(work)
     phy2log = np.array([order[expert] for gpu in held for expert in gpu])
     return Optimum(exact_peak(loads, phy2log, gpus), bound, phy2log)
@@ -121,11 +121,20 @@ def soft_optimum(
     Every group of consecutive experts is at home on a node, equally many on each, wherever that serves best.
     """
     loads = [int(x) for x in load]
-    model = _Model(loads, gpus, slots_per_gpu, nodes)
+    model = _Model([loads], gpus, slots_per_gpu, nodes)
     model.limit_off_node(groups, nodes, off_node)
     held, bound = model.solve(work)
     phy2log = np.array([expert for gpu in held for expert in gpu])
     return Optimum(exact_peak(loads, phy2log, gpus), bound, phy2log)
+
+
+def windows_optimum(loads: NDArray[np.int64], gpus: int, slots_per_gpu: int, *, work: float = 60) -> Optimum:
+    """Return the placement of least mean peak over windows, ``[windows, experts]``: one that serves them all."""
+    windows = loads.tolist()
+    held, bound = _Model(windows, gpus, slots_per_gpu).solve(work)
+    phy2log = np.array([expert for gpu in held for expert in gpu])
+    peak = sum((exact_peak(load, phy2log, gpus) for load in windows), Fraction(0))
+    return Optimum(peak / len(windows), bound / len(windows), phy2log)
 
 
 def exact_peak(load: Sequence[int], phy2log: NDArray[np.int64], gpus: int) -> Fraction:
@@ -138,24 +147,26 @@ def exact_peak(load: Sequence[int], phy2log: NDArray[np.int64], gpus: int) -> Fr
 class _Model:
     """The layer in whole numbers: ``on[e][c][g]`` where expert e has c + 1 copies, one of them on GPU g."""
 
-    def __init__(self, load: list[int], gpus: int, slots_per_gpu: int, nodes: int = 1) -> None:
-        slots = gpus * slots_per_gpu
-        if not slots_per_gpu <= len(load) <= slots:
+    def __init__(self, windows: list[list[int]], gpus: int, slots_per_gpu: int, nodes: int = 1) -> None:
+        slots, experts = gpus * slots_per_gpu, len(windows[0])
+        if not slots_per_gpu <= experts <= slots:
             raise InputError(
-                f"{len(load)} experts for {gpus} GPUs of {slots_per_gpu} slots; "
+                f"{experts} experts for {gpus} GPUs of {slots_per_gpu} slots; "
                 f"expected {slots_per_gpu} to {slots} experts, so that all fit and none is twice on a GPU"
             )
-        self.experts, self.gpus = range(len(load)), range(gpus)
-        self.copies = range(min(gpus, slots - len(load) + 1))
+        self.experts, self.gpus = range(experts), range(gpus)
+        self.copies = range(min(gpus, slots - experts + 1))
         self.scale = lcm(*(c + 1 for c in self.copies))
-        self.load = [w * self.scale for w in load]
-        if sum(self.load) >= 2**62:
-            raise InputError(f"the loads times {self.scale} add up to {sum(self.load)}; expected less than 2**62")
+        self.windows = [[w * self.scale for w in load] for load in windows]
+        total = sum(map(sum, self.windows))
+        if total >= 2**62:
+            raise InputError(f"the loads times {self.scale} add up to {total}; expected less than 2**62")
 
         self.model = cp_model.CpModel()
         self.on = [[[self.model.new_bool_var("") for _ in self.gpus] for _ in self.copies] for _ in self.experts]
         self._count_the_copies()
         self._fill_the_gpus(slots_per_gpu)
+        self._minimise_the_peaks()
         self._order_the_gpus(gpus // nodes)
 
     def _count_the_copies(self) -> None:
@@ -169,14 +180,20 @@ class _Model:
                     self.model.add_implication(on_gpu, has[c])
 
     def _fill_the_gpus(self, slots_per_gpu: int) -> None:
-        """Fill every slot, and minimise the load that no GPU exceeds."""
-        total = sum(self.load)
-        peak = self.model.new_int_var(-(-total // len(self.gpus)), total, "peak")
+        """Fill every slot."""
         for g in self.gpus:
-            held = [(self.load[e] // (c + 1), self.on[e][c][g]) for e in self.experts for c in self.copies]
-            self.model.add(sum(on_gpu for _, on_gpu in held) == slots_per_gpu)
-            self.model.add(sum(share * on_gpu for share, on_gpu in held) <= peak)
-        self.model.minimize(peak)
+            self.model.add(sum(self.on[e][c][g] for e in self.experts for c in self.copies) == slots_per_gpu)
+
+    def _minimise_the_peaks(self) -> None:
+        """Minimise the load that no GPU exceeds, of all windows added up."""
+        peaks = []
+        for load in self.windows:
+            peak = self.model.new_int_var(-(-sum(load) // len(self.gpus)), sum(load), "peak")
+            for g in self.gpus:
+                held = [(load[e] // (c + 1), self.on[e][c][g]) for e in self.experts for c in self.copies]
+                self.model.add(sum(share * on_gpu for share, on_gpu in held) <= peak)
+            peaks.append(peak)
+        self.model.minimize(sum(peaks))
 
     def _order_the_gpus(self, per_node: int) -> None:
         """Put the first expert on the first GPUs of a node: they are alike, so that nothing is lost."""
@@ -198,7 +215,7 @@ class _Model:
             off = self.model.new_bool_var("")
             at_home = home[e * groups // len(self.experts)][g * nodes // len(self.gpus)]
             self.model.add(off >= self.on[e][c][g] - at_home)
-            served.append(self.load[e] // (c + 1) * off)
+            served.append(self.windows[0][e] // (c + 1) * off)
         self.model.add(sum(served) <= floor(off_node * self.scale))
 
     def solve(self, work: float) -> tuple[list[list[int]], Fraction]:

@@ -11,18 +11,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from equipoise import InputError
-from reference.exact import exact_peak, grouped_optimum, optimum, soft_optimum
+from reference.exact import exact_peak, grouped_optimum, optimum, soft_optimum, windows_optimum
 from reference.original_refinement import original_refinement, transfer_once
 from reference.simple_steps import adams_counts, best_grouping, groupings, pack, peak
 
 TINY = [(3, 2, 2), (3, 2, 3), (4, 2, 2), (4, 2, 3), (4, 3, 2), (5, 3, 2)]  # experts, GPUs, slots per GPU
 
 
-def least_peak(load: list[int], gpus: int, slots_per_gpu: int) -> Fraction:
-    """Least peak over every placement without duplicates."""
-    gpu_contents = combinations(range(len(load)), slots_per_gpu)
+def least_peak(windows: list[list[int]], gpus: int, slots_per_gpu: int) -> Fraction:
+    """Least mean peak over every placement without duplicates."""
+    experts = len(windows[0])
+    gpu_contents = combinations(range(experts), slots_per_gpu)
     placements = (np.array(list(chain(*held))) for held in combinations_with_replacement(gpu_contents, gpus))
-    return min(exact_peak(load, slots, gpus) for slots in placements if len(set(slots)) == len(load))
+    valid = (slots for slots in placements if len(set(slots)) == experts)
+    return min(sum(exact_peak(load, slots, gpus) for load in windows) / Fraction(len(windows)) for slots in valid)
 
 
 def loads_of(experts: int, largest: int = 1000) -> st.SearchStrategy[list[int]]:
@@ -36,7 +38,17 @@ def test_optimum_is_the_least_peak_of_all_placements(experts, gpus, slots_per_gp
     load = data.draw(loads_of(experts))
     found = optimum(load, gpus, slots_per_gpu)
     assert found.proven
-    assert found.peak == least_peak(load, gpus, slots_per_gpu)
+    assert found.peak == least_peak([load], gpus, slots_per_gpu)
+
+
+@pytest.mark.parametrize(("experts", "gpus", "slots_per_gpu"), TINY)
+@settings(max_examples=5, deadline=None)
+@given(data=st.data())
+def test_the_optimum_of_windows_has_the_least_mean_of_their_peaks(experts, gpus, slots_per_gpu, data):
+    windows = data.draw(st.lists(loads_of(experts), min_size=1, max_size=3))
+    found = windows_optimum(np.array(windows), gpus, slots_per_gpu)
+    assert found.proven
+    assert found.peak == least_peak(windows, gpus, slots_per_gpu)
 
 
 def test_optimum_of_a_known_layer():
@@ -68,7 +80,7 @@ def test_grouped_optimum_is_the_best_of_every_split(load):
     found = grouped_optimum(load, 4, 3, groups=4, nodes=2)
     groups = np.array(load).reshape(4, 2)
     every_split = [
-        max(least_peak(groups[list(node)].ravel().tolist(), 2, 3) for node in split) for split in groupings(4, 2)
+        max(least_peak([groups[list(node)].ravel().tolist()], 2, 3) for node in split) for split in groupings(4, 2)
     ]
     assert found.proven
     assert found.peak == min(every_split) == exact_peak(load, found.phy2log, 4)
