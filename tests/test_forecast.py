@@ -107,7 +107,7 @@ def test_every_layer_has_a_method_and_scenarios_of_its_own():
     past = Loads(stack(*changed, *varying))
     found = forecast(past, CLUSTER)
     assert found.methods[:4] == ("last",) * 4
-    assert "last" not in found.methods[4:]
+    assert found.methods[4:] != ("last",) * 4
     chosen = [found.tested[method][:, layer].mean() for layer, method in enumerate(found.methods)]
     assert np.mean(chosen) < min(par.mean() for par in found.tested.values())
     for layer, method in enumerate(found.methods):

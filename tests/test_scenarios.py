@@ -134,6 +134,13 @@ def test_the_windows_that_are_most_alike_are_merged():
     np.testing.assert_allclose(folded.counts[:, 0], [[8.9, 1.1], [1, 9], [5, 5]], rtol=1e-12)
 
 
+def test_loads_of_any_size_are_neither_too_large_nor_too_small_for_a_float():
+    scenarios = Scenarios([[[1e-300, 3e-300]], [[3e300, 1e300]]])
+    np.testing.assert_allclose(scenarios.counts, [[[5e299, 1.5e300]], [[1.5e300, 5e299]]])
+    np.testing.assert_allclose(scenarios.deviation, [[5e299, 5e299]])
+    np.testing.assert_allclose(scenarios.folded(1).counts, [[[1e300, 1e300]]])
+
+
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
