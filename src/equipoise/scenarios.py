@@ -66,8 +66,9 @@ class Scenarios:
         weight = seen * _checked_weights(weights, total.shape)
         weight = np.where(weight.any(axis=0), weight, 1.0)
         usual = total.sum(axis=0) / np.maximum(seen.sum(axis=0), 1)
-        scale = np.divide(usual, total, out=np.ones_like(total), where=seen)
-        object.__setattr__(self, "counts", counts * scale[:, :, None])
+        # Shares first: the ratio of two totals may be too large for a float. Equal totals leave every bit as it is.
+        even = counts / np.where(seen, total, 1.0)[:, :, None] * usual[:, None]
+        object.__setattr__(self, "counts", np.where((total == usual)[:, :, None], counts, even))
         object.__setattr__(self, "weights", weight / weight.sum(axis=0))
 
     @property
@@ -83,8 +84,9 @@ class Scenarios:
     @cached_property
     def deviation(self) -> NDArray[np.float64]:
         """Weighted standard deviation of each expert's load, float64 ``[layers, experts]``."""
-        squares = (self.counts - self.mean) ** 2
-        return np.asarray(np.sqrt((self.weights[:, :, None] * squares).sum(axis=0)))
+        away = np.abs(self.counts - self.mean)
+        most = np.maximum(away.max(axis=0), np.finfo(np.float64).tiny)  # whose square may be too large for a float
+        return np.asarray(most * np.sqrt((self.weights[:, :, None] * (away / most) ** 2).sum(axis=0)))
 
     def folded(self, most: int) -> Scenarios:
         """Return at most so many windows, those that are alike merged into one with their weight, in order of time.
@@ -98,7 +100,8 @@ class Scenarios:
             return self._merged(kinds).folded(most)
         from scipy.cluster.hierarchy import fcluster, ward
 
-        return self._merged(fcluster(ward(self.counts.reshape(self.windows, -1)), most, "maxclust"))
+        points = self.counts.reshape(self.windows, -1) / (self.counts.max() or 1.0)
+        return self._merged(fcluster(ward(points), most, "maxclust"))
 
     def _merged(self, kinds: NDArray[np.integer]) -> Scenarios:
         """Merge the windows of the same kind, ``[windows]``: the kind of each."""
