@@ -66,6 +66,12 @@ def test_a_plan_of_the_past_has_not_seen_what_came_then(monkeypatch):
     assert (calls[0][after] != calls[1][after]).any(axis=-1).all()
 
 
+def test_gpus_that_are_dead_now_were_alive_then():
+    down = Cluster(gpus=4, nodes=2, slots_per_gpu=3, dead=[0])  # which leaves a node too few slots for its groups
+    tested = backtest(Loads(PAST), down, SOME, 2, 1, None, None)
+    assert all(np.array_equal(par, run(groups=2)[name]) for name, par in tested.items())
+
+
 def test_any_number_of_workers_tests_the_same():
     one, many = run(workers=1), run(workers=3)
     assert all(np.array_equal(one[name], many[name]) for name in SOME)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from benchmarks.cases import CASES
 from benchmarks.loads import counts_of
-from equipoise import Cluster, InputError, Loads, balance, plan
+from equipoise import Cluster, InputError, balance, plan
 from equipoise.planner import SETTINGS
 from reference.exact import grouped_optimum, optimum
 from reference.original_refinement import original_refinement
@@ -121,12 +121,6 @@ def test_more_effort_ends_lower():
 def test_few_experts_with_nearly_all_the_load_are_cut_into_pieces_that_fit(gpus, slots_per_gpu):
     loads = [1e6] * 16 + [1.0] * 240
     assert plan(loads, Cluster(gpus=gpus, slots_per_gpu=slots_per_gpu)).par.max() < 1.0002
-
-
-def test_windows_are_added_up():
-    windows = np.random.default_rng(0).integers(0, 100, (3, 2, 8))
-    cluster = Cluster(gpus=4, slots_per_gpu=3)
-    assert digest(plan(Loads(windows), cluster)) == digest(plan(windows.sum(axis=0), cluster))
 
 
 def test_what_follows_from_a_plan():

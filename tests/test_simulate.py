@@ -4,12 +4,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from equipoise import Cluster, InputError, Loads, Placement, plan
 from equipoise.costs import Costs
-from equipoise.policies import Afresh, FewMoves, Never, Oracle, WhenWorth
+from equipoise.policies import Afresh, DeepSeekRule, FewMoves, Never, Oracle, WhenWorth
 from equipoise.simulate import simulate
 from reference.replay import slow_replay
 
@@ -19,8 +19,9 @@ COSTS = Costs(expert_bytes=1000, within_nodes=300, between_nodes=40)
 POLICIES = [
     Never(),
     Afresh(),
+    DeepSeekRule(),
     FewMoves(0.1),
-    FewMoves(4, min_gain=0.02),
+    FewMoves(4, min_gain=0.02, forecast="last"),
     Oracle(),
     WhenWorth(FewMoves(1.0), 300, COSTS),
 ]
@@ -45,6 +46,7 @@ def test_a_replay_is_what_a_slow_obvious_loop_says(policy, groups, interval, win
     np.testing.assert_allclose(np.transpose(list(replay.columns().values())), rows, rtol=1e-12)
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 999), window=st.integers(1, 3))
 def test_nothing_does_better_than_the_oracle_on_the_windows_it_knows(seed, window):
     trace = drifting(5, seed)
@@ -55,12 +57,14 @@ def test_nothing_does_better_than_the_oracle_on_the_windows_it_knows(seed, windo
     assert (oracle < np.min(others, axis=0)).all()
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 999), interval=st.integers(1, 3))
 def test_never_moves_nothing(seed, interval):
     never = simulate(drifting(6, seed), CLUSTER, Never(), interval=interval).totals()
     assert [never[name] for name in ("moves", "bytes_within", "bytes_between", "stall_seconds")] == [0, 0, 0, 0]
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 999), interval=st.integers(1, 3), most=st.sampled_from([0, 1, 7, 0.05, 0.5]))
 def test_every_decision_keeps_to_the_budget_and_moves_at_its_first_window_alone(seed, interval, most):
     moves = simulate(drifting(7, seed), CLUSTER, FewMoves(most), interval=interval).moves
@@ -119,7 +123,8 @@ def test_columns_have_a_row_for_each_window_and_agree_with_the_totals(policy):
     assert totals.pop("worst_par") == columns["par"].max()
     means = {"par", "step_time"}
     assert totals == {name: column.mean() if name in means else column.sum() for name, column in columns.items()}
-    assert totals["bytes_within"] + totals["bytes_between"] == totals["moves"] * COSTS.expert_bytes
+    sent = (totals["bytes_within"] + totals["bytes_between"]) / COSTS.expert_bytes
+    assert sent == totals["moves"] or (policy == DeepSeekRule() and sent > totals["moves"])  # some experts go twice
 
 
 @pytest.mark.parametrize("policy", POLICIES, ids=kind)
@@ -150,8 +155,14 @@ def test_the_shortest_trace_serves_one_interval():
 def test_gpus_that_are_dead_from_the_start_stay_so():
     down = Cluster(gpus=4, nodes=2, slots_per_gpu=8, dead=[2])
     for policy in POLICIES:
-        replay = simulate(drifting(5), down, policy, costs=COSTS)
-        assert (replay.par < 2).all()
+        if policy != DeepSeekRule():
+            assert (simulate(drifting(5), down, policy, costs=COSTS).par < 2).all()
+
+
+def test_deepseeks_rule_knows_nothing_of_dead_gpus():
+    down = Cluster(gpus=4, nodes=2, slots_per_gpu=8, dead=[2])
+    with pytest.raises(InputError, match="layer 0, slot 16 is on a dead GPU but holds expert"):
+        simulate(drifting(5), down, DeepSeekRule())
 
 
 @dataclass(frozen=True)
@@ -171,6 +182,7 @@ class Fixed:
         (Fixed(Placement.default(CLUSTER, EXPERTS, 2)), "the loads have 3 layers of 16 experts, the placement 2 of 16"),
         (Fixed(Placement.default(Cluster(gpus=4, slots_per_gpu=4), EXPERTS, 3)), "the policy decided on a placement "),
         (FewMoves(-1), "max_moves is -1; expected a whole number of moves"),
+        (FewMoves(1, forecast="tomorrow"), "forecast is 'tomorrow'; expected 'auto', 'last'"),
         (FewMoves(1, min_gain=2), "min_gain is 2; expected a share, from 0 to 1"),
     ],
 )

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from equipoise import Cluster, Loads, Placement, balance
+from equipoise import Cluster, Placement, balance, plan
 from equipoise.cli import app
+from equipoise.forecast import forecast
 from equipoise.sample import sample_loads
+from equipoise.scenarios import Scenarios
 
 COUNTS = np.random.default_rng(0).integers(1, 100, (2, 3, 16))
 
@@ -41,17 +43,14 @@ def test_the_figures_are_those_of_the_placement_written(loads, tmp_path):
         "plan", loads, "--gpus", 4, "--nodes", 2, "--groups", 4, "--redundant", 8, "-o", output, "--json"
     )
     assert result.exit_code == 0
-    figures, placement, windows_summed = (
-        json.loads(result.stdout),
-        Placement.load(output),
-        Loads(COUNTS).sum(),
-    )
+    figures, placement, scenarios = json.loads(result.stdout), Placement.load(output), Scenarios(COUNTS)
     assert placement.cluster == Cluster(gpus=4, nodes=2, slots_per_gpu=6)
 
     by_layer = {name: np.array(values) for name, values in figures["by_layer"].items()}
     default = Placement.default(placement.cluster, experts=16, layers=3)
-    np.testing.assert_allclose(by_layer["par"], balance(placement, windows_summed).par[0], rtol=1e-12)
-    np.testing.assert_allclose(by_layer["par_before"], balance(default, windows_summed).par[0], rtol=1e-12)
+    mean = scenarios.mean.sum(axis=1) / 4
+    np.testing.assert_allclose(by_layer["par"], scenarios.peak(placement) / mean, rtol=1e-12)
+    np.testing.assert_allclose(by_layer["par_before"], scenarios.peak(default) / mean, rtol=1e-12)
     np.testing.assert_allclose(by_layer["par"] / by_layer["bound"] - 1, by_layer["gap"], atol=1e-12)
     for name in ("par_before", "par", "bound", "gap"):
         assert figures[name]["mean"] == pytest.approx(by_layer[name].mean())
@@ -93,11 +92,41 @@ def test_the_same_request_writes_the_same_bytes(loads, tmp_path):
 
 
 def test_the_sample_can_be_planned_for_another_cluster():
-    figures = json.loads(equipoise("plan", "--gpus", 64, "--slots", 320, "--effort", "fast", "--json").stdout)
+    options = ("--gpus", 64, "--slots", 320, "--effort", "fast", "--forecast", "sum")
+    figures = json.loads(equipoise("plan", *options, "--json").stdout)
     assert figures["cluster"] == {"gpus": 64, "nodes": 4, "slots_per_gpu": 5, "dead": []}
     assert figures["loads"] == "synthetic sample"
     before = balance(Placement.default(Cluster(64, 4, 5), 256, 58), sample_loads().sum()).par
     assert figures["par_before"]["mean"] == pytest.approx(before.mean())
+
+
+@pytest.mark.parametrize("method", ["auto", "last", "windows", "factors"])
+def test_what_is_planned_for_is_what_the_library_expects(tmp_path, method):
+    past = np.random.default_rng(0).lognormal(3, 1, (8, 3, 16))
+    np.save(tmp_path / "loads.npy", past)
+    arguments = ("plan", tmp_path / "loads.npy", "--gpus", 4, "--slots", 20, "--forecast", method)
+    result = equipoise(*arguments, "--json", "-o", tmp_path / "placement.json")
+    figures, cluster = json.loads(result.stdout), Cluster(gpus=4, slots_per_gpu=5)
+    found = forecast(past, cluster, method)
+    assert np.array_equal(
+        Placement.load(tmp_path / "placement.json").phy2log, plan(found.scenarios, cluster).placement.phy2log
+    )
+    assert figures["forecast"] == found.used()
+    assert figures["backtest"] == {name: pytest.approx(par.mean()) for name, par in found.tested.items()}
+    assert bool(figures["backtest"]) == (method == "auto")
+    table = " ".join(equipoise(*arguments).stdout.split())
+    assert ", ".join(f"{name} in {layers} layer{'s' * (layers > 1)}" for name, layers in found.used().items()) in table
+    best = sorted(figures["backtest"].items(), key=lambda tested: tested[1])[:4]
+    in_words = "PAR in the past: " + ", ".join(f"{name} {par:.3f}" for name, par in best)
+    assert (in_words in table) == (method == "auto")
+
+
+def test_of_a_single_window_nothing_is_forecast(tmp_path):
+    np.save(tmp_path / "loads.npy", COUNTS[0])
+    arguments = ("plan", tmp_path / "loads.npy", "--gpus", 4)
+    figures = json.loads(equipoise(*arguments, "--json").stdout)
+    assert (figures["forecast"], figures["backtest"]) == ({"windows": 3}, {})
+    assert "forecast" not in equipoise(*arguments).stdout
 
 
 @pytest.mark.parametrize(
@@ -108,6 +137,7 @@ def test_the_sample_can_be_planned_for_another_cluster():
         (["--gpus", "0"], "--gpus"),
         (["--redundant", "-1"], "--redundant"),
         (["--effort", "extreme"], "--effort"),
+        (["--forecast", "tomorrow"], "--forecast"),
         (["--workers", "many"], "--workers"),
         (["LOADS", "--gpus", "4", "-o", "LOADS"], "--output"),
         (["--what"], "--what"),

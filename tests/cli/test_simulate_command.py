@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from equipoise import Cluster, Loads
 from equipoise.cli import app, progress
 from equipoise.costs import Costs
-from equipoise.policies import Afresh, FewMoves, Never, Oracle
+from equipoise.policies import DeepSeekRule, FewMoves, Never, Oracle, WhenWorth
 from equipoise.simulate import simulate
 
 TRACE = np.random.default_rng(0).lognormal(3, 1, (9, 3, 16)).round()
@@ -38,7 +38,7 @@ def figures_of(*arguments):
 
 
 def test_without_a_trace_the_sample_is_replayed_and_called_synthetic():
-    result = equipoise("--window", 14)
+    result = equipoise("--window", 14, "--forecast", "last")
     assert result.exit_code == 0, result.stderr
     assert "synthetic sample" in result.stdout
     assert "16 windows x 58 layers x 256 experts" in result.stdout
@@ -57,11 +57,13 @@ def test_all_columns_of_all_policies_are_those_of_the_library(trace):
     costs = Costs(1000, 3000, 400)
     assert figures["costs"] == {"expert_bytes": 1000, "within_nodes": 3000, "between_nodes": 400}
     assert (figures["served"], figures["decisions"], figures["synthetic"]) == (6, 3, False)
+    assert (figures["forecast"], figures["worth_seconds"]) == ("auto", None)
     policies = {
         "never": Never(),
+        "DeepSeek's rule": DeepSeekRule(),
         "few moves: 10%": FewMoves(0.1),
         "few moves: 6": FewMoves(6),
-        "afresh": Afresh(),
+        "any moves": FewMoves(1.0),
         "oracle": Oracle(),
     }
     assert list(figures["policies"]) == list(policies)
@@ -80,7 +82,36 @@ def test_the_table_has_a_row_for_each_policy(trace):
         row = next(line.removeprefix(name).split() for line in table.splitlines() if line.startswith(name))
         assert row[:3] == [f"{policy['par']:.4f}", f"{policy['worst_par']:.4f}", f"{policy['moved_share']:.1%}"]
         assert row[-2:] == [f"{policy['stall_seconds']:.3f}", "s"]
-    assert list(figures["policies"]) == ["never", "few moves: 5%", "few moves: 12.5%", "afresh", "oracle"]
+    ours = ["few moves: 5%", "few moves: 12.5%", "any moves"]
+    assert list(figures["policies"]) == ["never", "DeepSeek's rule", *ours, "oracle"]
+
+
+def by_window(policy, **settings):
+    replay = simulate(Loads(TRACE), CLUSTER, policy, window=3, **settings)
+    return {column: values.tolist() for column, values in replay.columns().items()}
+
+
+def test_a_forecast_is_that_of_all_policies_that_look_ahead(trace):
+    figures = figures_of(trace, *ON_CLUSTER, "--window", 3, "--forecast", "last")
+    assert figures["forecast"] == "last"
+    assert figures["policies"]["few moves: 5%"]["by_window"] == by_window(FewMoves(0.05, forecast="last"))
+    assert figures["policies"]["any moves"]["by_window"] == by_window(FewMoves(1.0, forecast="last"))
+    table = equipoise(trace, *ON_CLUSTER, "--window", 3, "--forecast", "last").stdout
+    assert ["forecast", "last"] in [line.split() for line in table.splitlines()]
+
+
+def test_ours_move_only_what_is_worth_its_time_if_that_is_said(trace):
+    settings = ("--window", 3, "--expert-bytes", "1MB")
+    always, worth, never = (
+        figures_of(trace, *ON_CLUSTER, *settings, *seconds)["policies"]
+        for seconds in ((), ("--worth", 3e-4), ("--worth", 1e-9))
+    )
+    costs = Costs(expert_bytes=1_000_000)
+    expected = by_window(WhenWorth(FewMoves(1.0), 3e-4, costs), costs=costs)
+    assert worth["any moves"]["by_window"] == expected
+    assert never["any moves"]["moves"] == 0 < worth["any moves"]["moves"] < always["any moves"]["moves"]
+    assert never["DeepSeek's rule"] == always["DeepSeek's rule"]
+    assert never["oracle"] == always["oracle"]
 
 
 def test_the_same_trace_prints_the_same(trace):
@@ -93,7 +124,7 @@ def test_one_bar_shows_the_windows_of_all_policies(trace, monkeypatch):
     shown = nullcontext(lambda done, total: told.append((done, total)))
     monkeypatch.setattr(progress, "progress_bar", lambda label: shown)
     equipoise(trace, *ON_CLUSTER, "--window", 5, "--interval", 2)
-    assert told == [(done, 16) for done in range(2, 17, 2)]
+    assert told == [(done, 20) for done in range(2, 21, 2)]
 
 
 @pytest.mark.parametrize(
@@ -103,6 +134,8 @@ def test_one_bar_shows_the_windows_of_all_policies(trace, monkeypatch):
         (["--max-moves", "few"], "'few' is no number of moves; expected one such as 500, or a share such as 10%"),
         (["--expert-bytes", "44XB"], "'44XB' is no size"),
         (["--between-nodes", "0"], "'0' is no size"),
+        (["--forecast", "tomorrow"], "'tomorrow' is not one of 'auto', 'last', 'sum', 'average-1', 'average-4',"),
+        (["--worth", "long"], "Invalid value for '--worth'"),
         (["--interval", "0"], "--interval"),
         (["--window", "0"], "--window"),
     ],
@@ -118,6 +151,8 @@ def test_wrong_usage_ends_with_2(arguments, message):
     [
         (["--window", "16"], "windows of the trace: 16; expected at least 17, 16 to decide by (window) and 1 to serve"),
         (["--interval", "9"], "windows of the trace: 16; expected at least 17, 8 to decide by (window) and 9 to serve"),
+        (["--worth", "0"], "interval_seconds is 0.0; expected a finite number above 0"),
+        (["--worth", "nan"], "interval_seconds is nan; expected a finite number above 0"),
         (["--groups", "6"], "256 experts do not divide into 6 groups"),
         (["--gpus", "32", "--redundant", "3"], "256 experts + 3 redundant = 259 slots do not divide over 32 GPUs"),
         (["missing.npy", "--gpus", "4"], "missing.npy: No such file or directory"),

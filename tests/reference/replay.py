@@ -35,13 +35,14 @@ def slow_balance(counts, placement):
 
 
 def slow_moves(before, after, costs):
-    """Return moves, bytes within and between nodes, and the stall."""
-    held, moved = _held(before), _held(after) - _held(before)
+    """Return moves, bytes within and between nodes, and the stall; an expert that is twice on a GPU is sent twice."""
+    held = set(_held(before))
+    sent = [one for one in _held(after) if one not in held]
     gpus_per_node = after.cluster.gpus_per_node
     on_node = {(layer, gpu // gpus_per_node, expert) for layer, gpu, expert in held}
-    within = sum((layer, gpu // gpus_per_node, expert) in on_node for layer, gpu, expert in moved)
+    within = sum((layer, gpu // gpus_per_node, expert) in on_node for layer, gpu, expert in sent)
     size, stall = costs.expert_bytes, slow_stall(Migration(before, after), costs)
-    return len(moved), within * size, (len(moved) - within) * size, stall
+    return len(set(sent)), within * size, (len(sent) - within) * size, stall
 
 
 def slow_stall(migration, costs):
@@ -57,6 +58,6 @@ def slow_stall(migration, costs):
 
 
 def _held(placement):
-    """Return layer, GPU and expert of all that is held."""
+    """Return layer, GPU and expert of every slot."""
     slots_per_gpu = placement.cluster.slots_per_gpu
-    return {(layer, slot // slots_per_gpu, expert) for (layer, slot), expert in np.ndenumerate(placement.phy2log)}
+    return [(layer, slot // slots_per_gpu, expert) for (layer, slot), expert in np.ndenumerate(placement.phy2log)]
