@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,8 +34,10 @@ def backtest(
 ) -> dict[str, NDArray[np.float64]]:
     """Return the PAR of every method, float64 ``[cuts, layers]``, on the windows after each cut.
 
-    Half of the windows, and at least one, are always left to plan by; where there are too few, nothing is tested.
+    Half of the windows, and at least one, are always left to plan by; where there are too few, nothing is tested. GPUs
+    that are dead now were alive then.
     """
+    whole = replace(cluster, dead=())
     last = loads.windows - ahead
     cuts = range(last, max(last - MOST_CUTS, (loads.windows - 1) // 2), -1)
     tested: dict[str, NDArray[np.float64]] = {}
@@ -42,7 +45,7 @@ def backtest(
         par = []
         for number, now in enumerate(cuts):
             scenarios = method(Loads(loads.counts[:now]))
-            placement = plan(scenarios, cluster, groups=groups, effort="fast", workers=workers).placement
+            placement = plan(scenarios, whole, groups=groups, effort="fast", workers=workers).placement
             par.append(balance(placement, loads.counts[now : now + ahead]).par.mean(axis=0))
             if progress:
                 progress(at * len(cuts) + number + 1, len(methods) * len(cuts))
