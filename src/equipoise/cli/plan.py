@@ -85,6 +85,7 @@ def plan(
     if output_format is not None and output is None:
         raise typer.BadParameter("say which file to write with --output", param_hint="--to")
 
+    from equipoise.checks import checked_locality, refuse_another_model
     from equipoise.cli.cluster_options import SAMPLE, ClusterOptions
     from equipoise.cli.console import counted, print_json
     from equipoise.cli.plan_figures import Run, figures, print_figures, what_was_planned
@@ -104,6 +105,8 @@ def plan(
     deployment = Deployment(gpus, nodes, first_moe_layer, num_layers)
     loads = read_loads(recording, loads_format) if recording else sample_loads()
     live = read_placement(current, deployment=deployment) if current else None
+    if live:
+        refuse_another_model(live, loads.layers, loads.experts)
     like = live.cluster if live else None if recording else SAMPLE
     cluster = ClusterOptions(gpus, nodes, redundant, slots, dead).cluster(loads.experts, like)
     with progress_bar("getting ready"), stopwatch() as start:
@@ -111,7 +114,8 @@ def plan(
             replanning=bool(live or cluster.dead or locality == "soft" or off_node is not None), windows=loads.windows
         )
     with progress_bar("looking back") as progress, stopwatch() as looking_back:
-        expected = expect(loads, cluster, forecast, groups=groups, workers=workers, progress=progress)
+        kept = groups if checked_locality(locality, off_node, groups)[0] == "strict" else 1
+        expected = expect(loads, cluster, forecast, groups=kept, workers=workers, progress=progress)
     with progress_bar("planning") as progress, stopwatch() as time:
         result = plan_placement(
             expected.scenarios,

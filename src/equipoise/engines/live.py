@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from equipoise.checks import checked_locality
 from equipoise.cluster import Cluster
 from equipoise.engines.settings import read_settings
 from equipoise.errors import InputError
@@ -113,7 +114,9 @@ def replanned(request: Request, settings: Settings, log: Logger) -> Placement:
 def _plan(request: Request, settings: Settings) -> Plan:
     current = _current(request)
     grouped = request.groups > 1
-    expected = forecast(request.loads, request.cluster, settings.forecast, groups=request.groups)
+    strict = checked_locality(settings.locality, settings.off_node, groups=2)[0] == "strict"
+    kept = request.groups if strict else 1
+    expected = forecast(request.loads, request.cluster, settings.forecast, groups=kept)
     return plan(
         expected.scenarios,
         request.cluster,

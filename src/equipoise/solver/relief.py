@@ -77,9 +77,9 @@ def relieve(
     A height says how far above the aim pressure begins: 0 at the aim itself, where whatever is above the mean counts,
     and 1 at the peak of each window. A placement that is stuck at one height often is not at another.
 
-    No GPU ends up with more pressure than the one relieved had: with one window, the peak never rises. The first
-    changes may be known, from a course taken before. Notes the course and returns how many changes were made, at most
-    ``most_changes``.
+    No transfer leaves a GPU with more pressure than the one relieved had; with one window, the peak never rises. The
+    first changes may be known, from a course taken before, and are made at the first height. Notes the course and
+    returns how many changes were made, at most ``most_changes``.
     """
     weigh_windows(pool, windows)
     note(pool, terms, course, 0, mean_peak(windows))
@@ -207,7 +207,7 @@ def _best_exchange(
 def _best_transfer(
     pool: Pool, windows: Windows, terms: Terms, room: Room, heavy: int, worth: float
 ) -> tuple[float, int, int, int]:
-    """Find the transfer that relieves the pressed GPU and gives more than ``worth``, and most, relief for its price.
+    """Find the transfer around the pressed GPU that gives more than ``worth``, and most, relief for its price.
 
     Returns that ratio, the expert that gets a slot, the one that gives it, and where the slot is; ``worth`` and -1 for
     the others where no transfer does.
