@@ -331,13 +331,14 @@ def test_peaks_that_the_mean_does_not_show_are_relieved():
     assert (end.made, end.course.peak[:2].tolist()) == (1, pytest.approx([8, 4]))
 
 
-def test_where_the_gpu_of_most_pressure_is_stuck_the_next_is_relieved():
-    # Nothing makes less of expert 0; experts 2 and 3 can be parted.
-    load, slots = [30, 0, 10, 10, 0, 0], [[0, 1], [2, 3], [4, 5]]
-    assert layer_with(load, slots, aim=10).relieved().made == 0
-    end = layer_with(load, slots, load, aim=10).relieved()
-    assert end.made == 1
-    assert end.pool.gpu_load.tolist() == [30, 10, 10]
+@pytest.mark.parametrize(("windows", "stuck", "made"), [(1, 1, 0), (2, 1, 1), (2, 2, 0), (4, 3, 1), (5, 4, 0)])
+def test_where_gpus_of_more_pressure_are_stuck_others_are_tried_one_for_each_window_up_to_four(windows, stuck, made):
+    # Nothing makes less of the experts of 30; the two of 10 can be parted.
+    load = [30, 0] * stuck + [10, 10, 0, 0]
+    slots = np.arange(len(load)).reshape(-1, 2).tolist()
+    end = layer_with(load, slots, *(windows - 1) * [load], aim=10).relieved()
+    assert end.made == made
+    assert end.pool.gpu_load[-2:].tolist() == ([10, 10] if made else [20, 0])
 
 
 @pytest.mark.parametrize(("height", "made"), [(0, 0), (0.5, 1), (1, 0)])
