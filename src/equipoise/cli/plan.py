@@ -59,7 +59,12 @@ def plan(
         float, typer.Option(parser=parse_share, metavar="SHARE", help="Move nothing for less than this fall of PAR.")
     ] = "0%",  # type: ignore[assignment]  # Typer parses the default too
     forecast: Annotated[
-        Method, typer.Option(help="What to plan for, of several windows: chosen by backtest, or always the same.")
+        Method,
+        typer.Option(
+            metavar="METHOD",
+            help="What of several windows to plan for: auto, by backtest; windows, recent, last, sum, average-1, "
+            "average-4, deviation or factors.",
+        ),
     ] = "auto",
     effort: Annotated[Effort, typer.Option(help="How far to search for better placements.")] = "default",
     workers: Annotated[int | None, typer.Option(min=1, help="Threads; any number gives the same placement.")] = None,

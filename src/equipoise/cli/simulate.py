@@ -20,7 +20,7 @@ def simulate(
         Path | None,
         typer.Argument(
             metavar="TRACE",
-            help="Recorded loads, window by window: .npy, .npz, .json or SGLang's .pt; without, a synthetic sample.",
+            help="Recorded loads, window by window, a file or an engine's folder of them; without, a synthetic sample.",
             show_default=False,
         ),
     ] = None,
@@ -41,7 +41,12 @@ def simulate(
         ),
     ] = ["5%"],  # type: ignore[list-item]  # noqa: B006 - Typer parses the default too, and changes nothing
     forecast: Annotated[
-        Method, typer.Option(help="How to tell from the past what comes: by backtest, or always the same way.")
+        Method,
+        typer.Option(
+            metavar="METHOD",
+            help="How to tell from the past what comes: auto, by backtest; windows, recent, last, sum, average-1, "
+            "average-4, deviation or factors.",
+        ),
     ] = "auto",
     worth_seconds: Annotated[
         float | None,
