@@ -129,6 +129,7 @@ def test_the_best_of_several_is_chosen():
     assert choose(tested, 20) == ("best",) * 20
 
 
+@pytest.mark.filterwarnings("error")
 @given(layers=st.integers(1, 5))
 def test_one_cut_says_too_little(layers):
     assert choose({"first": np.full((1, layers), 2.0), "other": np.ones((1, layers))}, layers) == ("first",) * layers

@@ -91,6 +91,11 @@ def test_without_groups_replicas_are_packed_heaviest_first_on_the_lightest_gpu(p
         assert [sorted(gpu) for gpu in np.reshape(slots, (cluster.gpus, -1)).tolist()] == expected
 
 
+def test_equals_are_taken_in_their_order():
+    placement = deepseek_rule(np.ones((1, 64)), Cluster(gpus=4, slots_per_gpu=16))
+    assert placement.phy2log.reshape(4, 16).T.ravel().tolist() == list(range(64))
+
+
 def test_groups_that_cannot_be_shared_out_evenly_are_not_kept_together():
     loads, cluster = np.random.default_rng(0).lognormal(0, 1, (2, 12)), Cluster(gpus=4, nodes=2, slots_per_gpu=4)
     assert deepseek_rule(loads, cluster, 3).phy2log.tolist() == deepseek_rule(loads, cluster).phy2log.tolist()

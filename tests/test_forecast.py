@@ -100,20 +100,27 @@ def test_where_experts_run_hot_together_windows_are_planned_for_one_by_one():
     assert found.tested["windows"].mean() < best
 
 
-def test_every_layer_has_a_method_and_scenarios_of_its_own():
+def test_every_layer_has_a_method_of_its_own():
     rng = np.random.default_rng(1)
     changed = [kinds_that_follow(rng, CHANGED) for _ in range(4)]
     varying = [around_a_mean(rng, len(CHANGED)) for _ in range(4)]
-    past = Loads(stack(*changed, *varying))
-    found = forecast(past, CLUSTER)
+    found = forecast(stack(*changed, *varying), CLUSTER)
     assert found.methods[:4] == ("last",) * 4
     assert found.methods[4:] != ("last",) * 4
     chosen = [found.tested[method][:, layer].mean() for layer, method in enumerate(found.methods)]
     assert np.mean(chosen) < min(par.mean() for par in found.tested.values())
-    for layer, method in enumerate(found.methods):
-        own, has_weight = METHODS[method](past), found.scenarios.weights[:, layer] > 0
-        np.testing.assert_allclose(found.scenarios.counts[has_weight, layer], own.counts[:, layer], rtol=1e-12)
-        np.testing.assert_allclose(found.scenarios.weights[has_weight, layer], own.weights[:, layer], rtol=1e-12)
+
+
+def test_scenarios_of_several_methods_keep_the_weights_of_each(monkeypatch):
+    methods = ("recent", "last", "factors")
+    monkeypatch.setattr("equipoise.backtest.choose", lambda tested, layers: methods)
+    past = Loads(np.random.default_rng(0).lognormal(3, 1, (6, LAYERS, EXPERTS)))
+    found = forecast(past, CLUSTER).scenarios
+    for layer, (method, windows) in enumerate(zip(methods, (6, 1, 5), strict=True)):
+        own = METHODS[method](past)
+        np.testing.assert_allclose(found.counts[:windows, layer], own.counts[:, layer], rtol=1e-12)
+        np.testing.assert_allclose(found.weights[:windows, layer], own.weights[:, layer], rtol=1e-12)
+        assert not found.weights[windows:, layer].any()
 
 
 def test_the_methods_used_are_counted_the_most_used_first():
