@@ -85,8 +85,6 @@ def test_no_more_load_than_allowed_is_served_off_its_node(situation, share):
         return
     result = plan(situation.loads, situation.cluster, groups=groups, off_node=share)
     assert np.average(result.off_node, weights=result.mean if result.mean.any() else None) <= share * (1 + 1e-9)
-    strict = plan(situation.loads, situation.cluster, groups=groups)
-    assert (result.peak <= strict.peak * (1 + 1e-9)).all()
 
 
 TRACE = synthetic_trace("fast", windows=9, layers=23, experts=32, seed=1).counts
@@ -159,6 +157,12 @@ def test_more_moves_end_lower(groups):
     par = [plan(TRACE, CLUSTER, groups=groups, current=current, max_moves=budget).par.mean() for budget in budgets]
     assert par == sorted(par, reverse=True)
     assert par[0] > par[1] > par[2] > par[-1]
+
+
+def test_more_load_off_its_node_ends_lower():
+    shares = (0.0, 0.02, 0.1, 0.4)
+    par = [plan(TRACE, CLUSTER, groups=4, off_node=share).par.mean() for share in shares]
+    assert par[0] > par[1] > par[2] > par[3]
 
 
 @pytest.mark.parametrize("windows", [2, 5, 40])
