@@ -76,5 +76,5 @@ def _expected(difference: NDArray[np.float64]) -> NDArray[np.float64]:
     accident = difference.var(axis=0, ddof=1).mean() / cuts
     between = max(float(seen.var()) - accident, 0.0)
     trust = between / (between + accident) if between > 0 else 0.0
-    doubt = np.sqrt(accident / layers)
+    doubt = 2 * np.sqrt(accident / layers)
     return np.asarray(mean + trust * (seen - mean) + doubt)

@@ -24,6 +24,9 @@ class Settings:
         Transfers that are then made although they do not help, to search on from there.
     counts : int
         All replica counts are tried where there are at most so many.
+    deviations : tuple of float
+        By how many standard deviations experts are taken to be heavier than in the mean, in one first placement after
+        another, where there are several windows.
     windows : int
         Windows are folded to so many at most.
     heights : tuple of float
@@ -37,6 +40,7 @@ class Settings:
     kicks: int
     counts: int
     windows: int
+    deviations: tuple[float, ...]
     heights: tuple[float, ...]
 
 
@@ -44,11 +48,27 @@ class Settings:
 NEVER = 1e5
 
 SETTINGS = {
-    "fast": Settings(tolerance=1e-3, worth=NEVER, tries=0, kicks=0, counts=0, windows=4, heights=(0.0,)),
+    "fast": Settings(
+        tolerance=1e-3, worth=NEVER, tries=0, kicks=0, counts=0, windows=4, deviations=(0.67,), heights=(0.0,)
+    ),
     "default": Settings(
-        tolerance=2e-4, worth=7e-4, tries=10, kicks=0, counts=512, windows=16, heights=(0.0, 0.3, 0.6, 0.8)
+        tolerance=2e-4,
+        worth=7e-4,
+        tries=10,
+        kicks=0,
+        counts=512,
+        windows=16,
+        deviations=(0.67, 0.0),
+        heights=(0.0, 0.3, 0.6, 0.8),
     ),
     "thorough": Settings(
-        tolerance=2e-5, worth=1e-4, tries=64, kicks=4, counts=8192, windows=32, heights=3 * (0.0, 0.3, 0.6, 0.8)
+        tolerance=2e-5,
+        worth=1e-4,
+        tries=64,
+        kicks=4,
+        counts=8192,
+        windows=32,
+        deviations=(0.67, 0.0, 1.33),
+        heights=3 * (0.0, 0.3, 0.6, 0.8),
     ),
 }

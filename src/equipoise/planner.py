@@ -22,14 +22,14 @@ from equipoise.afresh import plan_afresh
 from equipoise.balance import balance
 from equipoise.bounds import lower_bounds
 from equipoise.checks import checked_locality, checked_moves, refuse_another_model, refuse_impossible
-from equipoise.effort import SETTINGS, Effort
+from equipoise.effort import SETTINGS, Effort, Settings
 from equipoise.errors import check_share
 from equipoise.loads import Loads
 from equipoise.locality import Locality, homes, off_node_load
 from equipoise.migration import count_moves
 from equipoise.placement import Placement
 from equipoise.replanning import Replanned, replan
-from equipoise.scenarios import DEVIATIONS, Scenarios
+from equipoise.scenarios import Scenarios
 from equipoise.task import Task
 
 if TYPE_CHECKING:
@@ -232,16 +232,17 @@ def plan(
     replanned = current is not None or locality == "soft" or bool(cluster.dead) or scenarios.windows > 1
     if current is None:
         whole = replace(cluster, dead=())
-        likely = counts + DEVIATIONS * folded.deviation
-        show = None if replanned else progress
-        start = Placement(plan_afresh(likely, whole, bound_to_nodes, settings, workers, show), whole, experts)
         before = Placement.default(whole, experts, layers)
+        starts = _first_placements(folded, whole, bound_to_nodes, settings, workers, None if replanned else progress)
     else:
-        start = before = current
-    task = Task(folded, cluster, start, bound_to_nodes, current is not None, most_moves, most_off_node, min_gain)
-    done = Replanned(start, required=np.zeros(layers, np.int64), declined=None)
+        before, starts = current, [current]
+    if locality == "soft":
+        starts = starts[:1]  # what is served off its home node in one layer leaves less for the others
+    task = Task(folded, cluster, starts[0], bound_to_nodes, current is not None, most_moves, most_off_node, min_gain)
+    done = Replanned(starts[0], required=np.zeros(layers, np.int64), declined=None)
     if replanned:
-        done = replan(task, settings, workers, progress)
+        tasks = [replace(task, start=start) for start in starts]
+        done = _best([replan(task, settings, workers, progress) for task in tasks], folded)
     done.placement.validate()
     peak = scenarios.peak(done.placement)
     off = np.zeros(layers)
@@ -261,6 +262,38 @@ def plan(
         lost=np.empty((0, 2), np.int64) if current is None else _lost(current, cluster),
         declined=done.declined,
     )
+
+
+def _first_placements(
+    scenarios: Scenarios,
+    cluster: Cluster,
+    groups: int,
+    settings: Settings,
+    workers: int | None,
+    progress: Callable[[int, int], None] | None,
+) -> list[Placement]:
+    """Return where to start from: a plan for the one window, or several for as likely loads of each expert.
+
+    What is best for one load is no better a start for several, so that those are planned fast.
+    """
+    several = scenarios.windows > 1
+    found = []
+    for deviations in settings.deviations if several else (0.0,):
+        likely = scenarios.mean + deviations * scenarios.deviation
+        first = SETTINGS["fast"] if several else settings
+        phy2log = plan_afresh(likely, cluster, groups, first, workers, progress)
+        found.append(Placement(phy2log, cluster, scenarios.counts.shape[2]))
+    return found
+
+
+def _best(found: list[Replanned], scenarios: Scenarios) -> Replanned:
+    """Return the plan that takes each layer from the one which has the least peak there."""
+    first = found[0]
+    if len(found) == 1:
+        return first
+    best = np.argmin([scenarios.peak(one.placement) for one in found], axis=0)
+    phy2log = np.stack([one.placement.phy2log for one in found])[best, np.arange(len(best))]
+    return first._replace(placement=Placement(phy2log, first.placement.cluster, first.placement.experts))
 
 
 def _lost(current: Placement, cluster: Cluster) -> NDArray[np.int64]:

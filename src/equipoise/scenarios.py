@@ -64,7 +64,7 @@ class Scenarios:
         total = counts.sum(axis=2)
         seen = total > 0
         weight = seen * _checked_weights(weights, total.shape)
-        weight = np.where(weight.any(axis=0), weight, 1.0)
+        weight = np.where(weight.any(axis=0), weight, np.where(seen.any(axis=0), seen, 1.0))
         usual = total.sum(axis=0) / np.maximum(seen.sum(axis=0), 1)
         # Shares first: the ratio of two totals may be too large for a float. Equal totals leave every bit as it is.
         even = counts / np.where(seen, total, 1.0)[:, :, None] * usual[:, None]
