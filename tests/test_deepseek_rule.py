@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
@@ -16,8 +14,6 @@ from benchmarks.peers import VLLM, stub_packages
 from equipoise import Cluster, Placement, balance
 from equipoise.deepseek_rule import deepseek_rule
 from reference.simple_steps import adams_counts
-
-ENGINES = os.environ.get("EQUIPOISE_ENGINES", "")
 
 
 @st.composite
@@ -106,16 +102,15 @@ def test_the_rule_puts_an_expert_twice_on_a_gpu_where_ours_does_not():
     assert placement.duplicates.tolist() == [3]
 
 
-@pytest.mark.skipif(not ENGINES, reason="EQUIPOISE_ENGINES names no folder with vLLM's and SGLang's packages")
 @settings(max_examples=50, deadline=None)
 @given(seed=st.integers(0, 10**6), groups=st.sampled_from([1, 8]), gpus=st.sampled_from([8, 16, 32]))
-def test_par_is_that_of_vllms_own_planner(seed, groups, gpus):
+def test_par_is_that_of_vllms_own_planner(engines, seed, groups, gpus):
     pytest.importorskip("torch")
     rng = np.random.default_rng(seed)
     counts = (1000 * rng.lognormal(5, 1, (3, 64))).astype(np.int64)  # float32, which vLLM converts to, holds them
     cluster = Cluster(gpus, nodes=4, slots_per_gpu=64 // gpus + rng.integers(1, 4).item())
     with patch.dict(sys.modules):
-        stub_packages(Path(ENGINES))
+        stub_packages(engines)
         planner = VLLM()
         theirs = Placement(planner.run(planner.fresh(counts), cluster, groups).phy2log, cluster, 64)
     ours = deepseek_rule(counts.astype(np.float64), cluster, groups)

@@ -169,7 +169,7 @@ def test_more_load_off_its_node_ends_lower():
 @pytest.mark.parametrize("effort", EFFORTS)
 def test_equal_windows_end_where_one_of_them_does(windows, effort):
     one, many = (plan(np.repeat(TRACE[:1], times, axis=0), CLUSTER, effort=effort) for times in (1, windows))
-    np.testing.assert_allclose(many.peak, one.peak, rtol=5e-4)  # their sums are rounded: other swaps are as good
+    np.testing.assert_allclose(many.peak, one.peak, rtol=2e-3)  # one window is searched longer for the last thousandth
     np.testing.assert_allclose(many.bound, one.bound, rtol=1e-9)
 
 

@@ -241,8 +241,11 @@ def plan(
     task = Task(folded, cluster, starts[0], bound_to_nodes, current is not None, most_moves, most_off_node, min_gain)
     done = Replanned(starts[0], required=np.zeros(layers, np.int64), declined=None)
     if replanned:
-        tasks = [replace(task, start=start) for start in starts]
-        done = _best([replan(task, settings, workers, progress) for task in tasks], folded)
+        found = [
+            replan(replace(task, start=start), settings, workers, _part(progress, number, len(starts)))
+            for number, start in enumerate(starts)
+        ]
+        done = _best(found, folded)
     done.placement.validate()
     peak = scenarios.peak(done.placement)
     off = np.zeros(layers)
@@ -284,6 +287,13 @@ def _first_placements(
         phy2log = plan_afresh(likely, cluster, groups, first, workers, progress)
         found.append(Placement(phy2log, cluster, scenarios.counts.shape[2]))
     return found
+
+
+def _part(progress: Callable[[int, int], None] | None, number: int, parts: int) -> Callable[[int, int], None] | None:
+    """Return what to call in one of several searches through all layers, for all to count up to the layers once."""
+    if progress is None:
+        return None
+    return lambda done, layers: progress((number * layers + done) // parts, layers)
 
 
 def _best(found: list[Replanned], scenarios: Scenarios) -> Replanned:
