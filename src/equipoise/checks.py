@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, NamedTuple, get_args
 
 import numpy as np
 
@@ -15,6 +15,45 @@ from equipoise.locality import Locality
 if TYPE_CHECKING:
     from equipoise.cluster import Cluster
     from equipoise.placement import Placement
+
+
+class Checked(NamedTuple):
+    """Settings as a plan goes by them."""
+
+    locality: Locality
+    off_node: float  # share of the load that may be served off its home node
+    most_moves: float  # in all layers; inf for any number
+    min_gain: float
+
+
+def checked(
+    layers: int,
+    experts: int,
+    cluster: Cluster,
+    *,
+    groups: int,
+    locality: Locality | None,
+    off_node: float | None,
+    current: Placement | None,
+    max_moves: float | None,
+    min_gain: float,
+    effort: str,
+    workers: int | None,
+) -> Checked:
+    """Return the settings of a plan for so many layers and experts; they mean what they mean to :func:`plan`.
+
+    Raises
+    ------
+    InputError
+        If they contradict each other, or no placement can meet them.
+    """
+    locality, share = checked_locality(locality, off_node, groups)
+    min_gain = check_share("min_gain", min_gain)
+    most_moves = checked_moves(max_moves, min_gain, current, layers * cluster.live_slots)
+    if current is not None:
+        refuse_another_model(current, layers, experts)
+    refuse_impossible(experts, cluster, groups, locality, effort, workers)
+    return Checked(locality, share, most_moves, min_gain)
 
 
 def checked_locality(locality: Locality | None, off_node: float | None, groups: int) -> tuple[Locality, float]:

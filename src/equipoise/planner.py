@@ -21,9 +21,8 @@ import numpy as np
 from equipoise.afresh import plan_afresh
 from equipoise.balance import balance
 from equipoise.bounds import lower_bounds
-from equipoise.checks import checked_locality, checked_moves, refuse_another_model, refuse_impossible
+from equipoise.checks import checked
 from equipoise.effort import SETTINGS, Effort, Settings
-from equipoise.errors import check_share
 from equipoise.loads import Loads
 from equipoise.locality import Locality, homes, off_node_load
 from equipoise.migration import count_moves
@@ -220,12 +219,19 @@ def plan(
     scenarios = loads if isinstance(loads, Scenarios) else Scenarios(loads)
     counts = scenarios.mean
     layers, experts = counts.shape
-    locality, most_off_node = checked_locality(locality, off_node, groups)
-    min_gain = check_share("min_gain", min_gain)
-    most_moves = checked_moves(max_moves, min_gain, current, layers * cluster.live_slots)
-    if current is not None:
-        refuse_another_model(current, layers, experts)
-    refuse_impossible(experts, cluster, groups, locality, effort, workers)
+    locality, most_off_node, most_moves, min_gain = checked(
+        layers,
+        experts,
+        cluster,
+        groups=groups,
+        locality=locality,
+        off_node=off_node,
+        current=current,
+        max_moves=max_moves,
+        min_gain=min_gain,
+        effort=effort,
+        workers=workers,
+    )
     settings = SETTINGS[effort]
     folded = scenarios.folded(settings.windows)
     bound_to_nodes = 1 if locality == "none" else groups

@@ -57,7 +57,7 @@ def test_all_columns_of_all_policies_are_those_of_the_library(trace):
     costs = Costs(1000, 3000, 400)
     assert figures["costs"] == {"expert_bytes": 1000, "within_nodes": 3000, "between_nodes": 400}
     assert (figures["served"], figures["decisions"], figures["synthetic"]) == (6, 3, False)
-    assert (figures["forecast"], figures["worth_seconds"]) == ("auto", None)
+    assert (figures["forecast"], figures["interval_seconds"]) == ("auto", None)
     policies = {
         "never": Never(),
         "DeepSeek's rule": DeepSeekRule(),
@@ -104,7 +104,7 @@ def test_ours_move_only_what_is_worth_its_time_if_that_is_said(trace):
     settings = ("--window", 3, "--expert-bytes", "1MB")
     always, worth, never = (
         figures_of(trace, *ON_CLUSTER, *settings, *seconds)["policies"]
-        for seconds in ((), ("--worth", 3e-4), ("--worth", 1e-9))
+        for seconds in ((), ("--interval-seconds", 3e-4), ("--interval-seconds", 1e-9))
     )
     costs = Costs(expert_bytes=1_000_000)
     expected = by_window(WhenWorth(FewMoves(1.0), 3e-4, costs), costs=costs)
@@ -135,7 +135,7 @@ def test_one_bar_shows_the_windows_of_all_policies(trace, monkeypatch):
         (["--expert-bytes", "44XB"], "'44XB' is no size"),
         (["--between-nodes", "0"], "'0' is no size"),
         (["--forecast", "tomorrow"], "'tomorrow' is not one of 'auto', 'last', 'sum', 'average-1', 'average-4',"),
-        (["--worth", "long"], "Invalid value for '--worth'"),
+        (["--interval-seconds", "long"], "Invalid value for '--interval-seconds'"),
         (["--interval", "0"], "--interval"),
         (["--window", "0"], "--window"),
     ],
@@ -151,8 +151,8 @@ def test_wrong_usage_ends_with_2(arguments, message):
     [
         (["--window", "16"], "windows of the trace: 16; expected at least 17, 16 to decide by (window) and 1 to serve"),
         (["--interval", "9"], "windows of the trace: 16; expected at least 17, 8 to decide by (window) and 9 to serve"),
-        (["--worth", "0"], "interval_seconds is 0.0; expected a finite number above 0"),
-        (["--worth", "nan"], "interval_seconds is nan; expected a finite number above 0"),
+        (["--interval-seconds", "0"], "interval_seconds is 0.0; expected a finite number above 0"),
+        (["--interval-seconds", "nan"], "interval_seconds is nan; expected a finite number above 0"),
         (["--groups", "6"], "256 experts do not divide into 6 groups"),
         (["--gpus", "32", "--redundant", "3"], "256 experts + 3 redundant = 259 slots do not divide over 32 GPUs"),
         (["missing.npy", "--gpus", "4"], "missing.npy: No such file or directory"),

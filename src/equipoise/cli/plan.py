@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path  # noqa: TC003 - Typer reads the annotations when it runs
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -90,7 +90,7 @@ def plan(
     if output_format is not None and output is None:
         raise typer.BadParameter("say which file to write with --output", param_hint="--to")
 
-    from equipoise.checks import checked_locality, refuse_another_model
+    from equipoise.checks import checked
     from equipoise.cli.cluster_options import SAMPLE, ClusterOptions
     from equipoise.cli.console import counted, print_json
     from equipoise.cli.plan_figures import Run, figures, print_figures, what_was_planned
@@ -110,31 +110,26 @@ def plan(
     deployment = Deployment(gpus, nodes, first_moe_layer, num_layers)
     loads = read_loads(recording, loads_format) if recording else sample_loads()
     live = read_placement(current, deployment=deployment) if current else None
-    if live:
-        refuse_another_model(live, loads.layers, loads.experts)
     like = live.cluster if live else None if recording else SAMPLE
     cluster = ClusterOptions(gpus, nodes, redundant, slots, dead).cluster(loads.experts, like)
+    asked: dict[str, Any] = {
+        "groups": groups,
+        "locality": locality,
+        "off_node": off_node,
+        "current": live,
+        "max_moves": max_moves,
+        "min_gain": min_gain,
+        "effort": effort,
+        "workers": workers,
+    }
+    kept = checked(loads.layers, loads.experts, cluster, **asked).locality
     with progress_bar("getting ready"), stopwatch() as start:
-        get_ready(
-            replanning=bool(live or cluster.dead or locality == "soft" or off_node is not None), windows=loads.windows
-        )
+        get_ready(replanning=bool(live or cluster.dead or kept == "soft"), windows=loads.windows)
     with progress_bar("looking back") as progress, stopwatch() as looking_back:
-        kept = groups if checked_locality(locality, off_node, groups)[0] == "strict" else 1
-        expected = expect(loads, cluster, forecast, groups=kept, workers=workers, progress=progress)
+        in_groups = groups if kept == "strict" else 1
+        expected = expect(loads, cluster, forecast, groups=in_groups, workers=workers, progress=progress)
     with progress_bar("planning") as progress, stopwatch() as time:
-        result = plan_placement(
-            expected.scenarios,
-            cluster,
-            groups=groups,
-            locality=locality,
-            off_node=off_node,
-            current=live,
-            max_moves=max_moves,
-            min_gain=min_gain,
-            effort=effort,
-            workers=workers,
-            progress=progress,
-        )
+        result = plan_placement(expected.scenarios, cluster, **asked, progress=progress)
     if output is not None:
         write_placement(result.placement, output, output_format, deployment)
     run = Run(recording, current, groups, effort, start, looking_back, time, output, report, png)

@@ -48,10 +48,9 @@ def simulate(
             "average-4, deviation or factors.",
         ),
     ] = "auto",
-    worth_seconds: Annotated[
+    interval_seconds: Annotated[
         float | None,
         typer.Option(
-            "--worth",
             metavar="SECONDS",
             help="Move only what saves more time than it takes, if experts run for so long between two decisions.",
         ),
@@ -90,7 +89,7 @@ def simulate(
     options = ClusterOptions(gpus, nodes, redundant, slots=None, dead=None)
     cluster = options.cluster(trace.experts, None if recording else SAMPLE)
     costs = Costs(expert_bytes, within_nodes, between_nodes)
-    compared = policies(max_moves, forecast, worth_seconds, costs)
+    compared = policies(max_moves, forecast, interval_seconds, costs)
     replays: dict[str, Replay] = {}
     with progress_bar("replaying") as progress:
         for name, policy in compared.items():
@@ -104,7 +103,7 @@ def simulate(
                 costs=costs,
                 progress=lambda done, total: progress(len(replays) * total + done, len(compared) * total),
             )
-    run = Run(recording, cluster, groups, interval, window, forecast, worth_seconds, costs, report, png)
+    run = Run(recording, cluster, groups, interval, window, forecast, interval_seconds, costs, report, png)
     found = figures(replays, trace, run)
     title = f"Replay of {recording.name if recording else 'the synthetic sample'}, {counted(cluster.gpus, 'GPU')}"
     if report is not None:

@@ -33,16 +33,16 @@ class Run:
     interval: int
     window: int
     forecast: Method
-    worth_seconds: float | None
+    interval_seconds: float | None
     costs: Costs
     report: Path | None
     png: Path | None
 
 
-def policies(budgets: list[float], forecast: Method, worth_seconds: float | None, costs: Costs) -> dict[str, Policy]:
+def policies(budgets: list[float], forecast: Method, interval_seconds: float | None, costs: Costs) -> dict[str, Policy]:
     """Return the policies that are compared by name, one for each budget and one without any.
 
-    worth_seconds: how long experts run between two decisions, if ours are to move only what saves more time than it
+    interval_seconds: how long experts run between two decisions, if ours are to move only what saves more time than it
     takes.
 
     Examples
@@ -55,8 +55,8 @@ def policies(budgets: list[float], forecast: Method, worth_seconds: float | None
         f"few moves: {_budget_in_words(most)}": FewMoves(most, 0.0, forecast) for most in budgets
     }
     ours["any moves"] = FewMoves(1.0, 0.0, forecast)
-    if worth_seconds is not None:
-        ours = {name: WhenWorth(policy, worth_seconds, costs) for name, policy in ours.items()}
+    if interval_seconds is not None:
+        ours = {name: WhenWorth(policy, interval_seconds, costs) for name, policy in ours.items()}
     return {"never": Never(), "DeepSeek's rule": DeepSeekRule(), **ours, "oracle": Oracle()}
 
 
@@ -78,7 +78,7 @@ def figures(replays: dict[str, Replay], trace: Loads, run: Run) -> dict[str, Any
         "window": run.window,
         "interval": run.interval,
         "forecast": run.forecast,
-        "worth_seconds": run.worth_seconds,
+        "interval_seconds": run.interval_seconds,
         "served": served,
         "decisions": decisions,
         "costs": asdict(run.costs),
