@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from benchmarks.cases import CASES
 from benchmarks.loads import counts_of
 from equipoise import Cluster, InputError, balance, plan
-from equipoise.planner import SETTINGS
+from equipoise.effort import SETTINGS
 from reference.exact import grouped_optimum, optimum
 from reference.original_refinement import original_refinement
 from reference.simple_steps import peak

@@ -11,7 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from equipoise import Cluster, InputError, Migration, Placement, balance, plan
-from equipoise.planner import SETTINGS
+from equipoise.effort import SETTINGS
 from reference.execution import contents
 from situations import changed_ones, live_ones
 

@@ -7,7 +7,8 @@ from equipoise.errors import InputError
 from equipoise.loads import Loads
 from equipoise.migration import Migration, Traffic
 from equipoise.placement import Placement
-from equipoise.planner import Plan, plan
+from equipoise.planner import plan
+from equipoise.plans import Plan
 
 __all__ = [
     "Balance",

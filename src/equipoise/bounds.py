@@ -6,10 +6,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from equipoise.balance import balance
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from equipoise.cluster import Cluster
+    from equipoise.locality import Locality
+    from equipoise.placement import Placement
+    from equipoise.scenarios import Scenarios
 
 
 def lower_bounds(
@@ -42,3 +47,46 @@ def lower_bounds(
     grouping = empty_grouping(groups, homes)
     bound_layers(counts, grouping, cluster.gpus, copies, smallest, tolerance, reached, bounds)
     return np.asarray(np.maximum(bounds, counts.sum(axis=1) / len(cluster.live)))
+
+
+def bounds_by_locality(
+    scenarios: Scenarios,
+    placement: Placement,
+    groups: int,
+    locality: Locality,
+    off: NDArray[np.float64],
+    tolerance: float,
+) -> dict[Locality, NDArray[np.float64]]:
+    """Return a lower limit on the peak for every locality, ``[layers]``: the mean of those of the windows by themselves.
+
+    It holds for the windows before they were folded too: the peak of a mean is at most the mean of the peaks.
+
+    off: load that the placement serves off its home node, ``[layers]``; what is served there can lower the soft bound.
+    """
+    peaks = balance(placement, scenarios.counts).peak
+    each = [
+        _bounds_of_one(counts, placement.cluster, groups, locality, peak, off, tolerance)
+        for counts, peak in zip(scenarios.counts, peaks, strict=True)
+    ]
+    return {name: np.asarray((scenarios.weights * [one[name] for one in each]).sum(axis=0)) for name in each[0]}
+
+
+def _bounds_of_one(
+    counts: NDArray[np.float64],
+    cluster: Cluster,
+    groups: int,
+    locality: Locality,
+    peak: NDArray[np.float64],
+    off: NDArray[np.float64],
+    tolerance: float,
+) -> dict[Locality, NDArray[np.float64]]:
+    """Return a lower limit on the peak in one window, for every locality that the model can have."""
+    none = np.minimum(lower_bounds(counts, cluster, 1, peak, tolerance), peak)
+    if groups == 1:
+        return {"none": none}
+    if locality == "strict":
+        strict = np.minimum(lower_bounds(counts, cluster, groups, peak, tolerance), peak)
+    else:
+        strict = lower_bounds(counts, cluster, groups, np.zeros_like(peak), tolerance)
+    soft = np.maximum(none, strict - off / cluster.gpus_per_node)
+    return {"strict": strict, "soft": soft, "none": none}

@@ -41,6 +41,7 @@ class Replanned(NamedTuple):
     placement: Placement
     required: NDArray[np.int64]  # [layers], moves without which no placement is valid
     declined: float | None  # the mean PAR that was not worth its moves; None where nothing was declined
+    home: NDArray[np.int64]  # [layers, experts], the node on which each is at home; -1 for any
 
 
 class Found(NamedTuple):
@@ -57,7 +58,7 @@ def replan(
 ) -> Replanned:
     """Search all layers, and stop each where the budgets, spent where they gain most, are used up."""
     gpus = np.bincount(task.node, minlength=task.cluster.nodes)
-    aim = attainable_peaks(task.counts, task.home, gpus, task.off_node) / task.mean
+    aim = attainable_peaks(task.counts, task.home, gpus, task.limits.off_node) / task.mean
     most = np.full(len(aim), MOST_CHANGES_PER_SLOT * task.cluster.live_slots)
     found = _search(task, settings, aim, most, None, workers, progress)
     stuck, afresh = _afresh_instead(task, settings, found, workers)
@@ -68,9 +69,9 @@ def replan(
         found = _search(task, settings, aim, stops, found, workers, None)
     found.slots[stuck[instead]] = afresh[instead]
     if task.planned == task.cluster.slots_per_gpu:
-        return Replanned(_placement(task, found.slots), required, declined)
+        return Replanned(_placement(task, found.slots), required, declined, task.home)
     _repeat_experts(task, found.slots)
-    return Replanned(_unless_worse(task, _placement(task, found.slots)), required, declined)
+    return Replanned(_unless_worse(task, _placement(task, found.slots)), required, declined, task.home)
 
 
 def _search(
@@ -100,7 +101,10 @@ def _search(
     worth = settings.worth if windows == 1 else NEVER
     heights = np.array(settings.heights if windows > 1 else (0.0,))
     ends = Ends(aim * (1 + settings.tolerance), heights, aim * (1 + worth), known, most_changes)
-    prices = float(task.counts_moves), 0.0 if task.home_nodes == 1 else np.inf if task.off_node == 0 else 1.0
+    prices = (
+        float(task.limits.counts_moves),
+        0.0 if task.home_nodes == 1 else np.inf if task.limits.off_node == 0 else 1.0,
+    )
 
     def begin() -> Callable[[slice], None]:
         desk = empty_desk(task.resident.experts, gpus, task.planned, windows, settings.tries)
@@ -130,8 +134,12 @@ def _afresh_instead(
     """
     shape = task.cluster.gpus, task.cluster.slots_per_gpu
     comparable = task.scenarios.windows == 1 and task.live.shape[1:] == shape == (len(task.gpus), task.planned)
-    soft = task.home_nodes > 1 and task.off_node > 0
-    stuck = _too_high(task, settings, found) if comparable and task.counts_moves and not soft else np.empty(0, np.int64)
+    soft = task.home_nodes > 1 and task.limits.off_node > 0
+    stuck = (
+        _too_high(task, settings, found)
+        if comparable and task.limits.counts_moves and not soft
+        else np.empty(0, np.int64)
+    )
     if not stuck.size:
         return stuck, found.slots[stuck]
     phy2log = plan_afresh(task.counts[stuck], task.cluster, task.groups, settings, workers)
@@ -159,17 +167,17 @@ def _stops(task: Task, found: Found) -> tuple[NDArray[np.int64], float | None]:
 
     def stops_with(most_moves: float) -> NDArray[np.int64]:
         expenses = []
-        if task.counts_moves:
+        if task.limits.counts_moves:
             expenses.append(Expense(found.course.moves[:, points].astype(np.float64), most_moves))
-        if task.home_nodes > 1 and task.off_node > 0:
-            expenses.append(Expense(off_node, task.off_node))
+        if task.home_nodes > 1 and task.limits.off_node > 0:
+            expenses.append(Expense(off_node, task.limits.off_node))
         return stops_within(par, expenses)
 
-    stops = stops_with(task.most_moves)
-    if not task.min_gain:
+    stops = stops_with(task.limits.most_moves)
+    if not task.limits.min_gain:
         return stops, None
     every, stay = np.arange(len(par)), stops_with(0.0)
-    offered, least = float(par[every, stops].mean()), float(par[every, stay].mean()) * (1 - task.min_gain)
+    offered, least = float(par[every, stops].mean()), float(par[every, stay].mean()) * (1 - task.limits.min_gain)
     return (stops, None) if offered <= least or (stops == stay).all() else (stay, offered)
 
 

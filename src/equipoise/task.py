@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -16,6 +16,15 @@ if TYPE_CHECKING:
 
     from equipoise.cluster import Cluster
     from equipoise.scenarios import Scenarios
+
+
+class Limits(NamedTuple):
+    """What changes may cost."""
+
+    counts_moves: bool  # whether an expert that a GPU did not hold costs anything
+    most_moves: float  # how many there may be in all layers; inf for any number
+    off_node: float  # share of the load of all layers that may be served off its home node
+    min_gain: float  # share by which the mean PAR must fall for anything to move that need not
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,24 +41,15 @@ class Task:
         The placement to start from, perhaps of another cluster.
     groups : int
         Expert groups that are each at home on a node; 1 where any expert is anywhere.
-    counts_moves : bool
-        Whether an expert that a GPU did not hold costs anything.
-    most_moves : float
-        How many there may be in all layers; inf for any number.
-    off_node : float
-        Share of the load of all layers that may be served off its home node.
-    min_gain : float
-        Share by which the mean PAR must fall for anything to move that need not.
+    limits : Limits
+        What changes may cost.
     """
 
     scenarios: Scenarios
     cluster: Cluster
     start: Placement
     groups: int
-    counts_moves: bool
-    most_moves: float
-    off_node: float
-    min_gain: float
+    limits: Limits
 
     @property
     def counts(self) -> NDArray[np.float64]:
@@ -71,6 +71,11 @@ class Task:
     def home_nodes(self) -> int:
         """Nodes that experts are at home on; 1 where any expert is anywhere."""
         return self.cluster.nodes if self.groups > 1 else 1
+
+    @property
+    def soft(self) -> bool:
+        """Whether experts may be served off their home node, at a price."""
+        return self.home_nodes > 1 and self.limits.off_node > 0
 
     @cached_property
     def resident(self) -> Placement:
@@ -100,7 +105,7 @@ class Task:
         slots = self.resident.phy2log.reshape(self.resident.layers, self.cluster.gpus, -1)[:, self.gpus]
         earlier = np.tri(slots.shape[2], k=-1, dtype=np.bool_)
         gone = ((slots[..., :, None] == slots[..., None, :]) & earlier).any(axis=3)
-        if self.off_node == 0 and self.home_nodes > 1:
+        if self.limits.off_node == 0 and self.home_nodes > 1:
             home = np.take_along_axis(self.home, slots.reshape(len(slots), -1), axis=1).reshape(slots.shape)
             gone |= home != self.node[:, None]
         return np.ascontiguousarray(np.where(gone, -1, slots))

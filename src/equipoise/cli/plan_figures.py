@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from equipoise.cli.stopwatch import Time
     from equipoise.forecast import Forecast
     from equipoise.loads import Loads
-    from equipoise.planner import Plan
+    from equipoise.plans import Plan
 
 
 LOST_PRINTED = 4

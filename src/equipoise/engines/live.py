@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from equipoise.engines.settings import Settings
-    from equipoise.planner import Plan
+    from equipoise.plans import Plan
 
 
 @dataclass(frozen=True, eq=False)

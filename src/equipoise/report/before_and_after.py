@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
     from equipoise.cluster import Cluster
-    from equipoise.planner import Plan
+    from equipoise.plans import Plan
 
 AXES = (("x", "y"), ("x2", "y2"))
 LINE = {"width": 1, "color": "rgba(128, 128, 128, 0.6)"}

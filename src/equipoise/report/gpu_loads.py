@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from equipoise.loads import Loads
     from equipoise.placement import Placement
-    from equipoise.planner import Plan
+    from equipoise.plans import Plan
 
 
 def gpu_loads(plan: Plan) -> go.Figure:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from equipoise.placement import Placement
-    from equipoise.planner import Plan
+    from equipoise.plans import Plan
 
 HEIGHT = 620
 

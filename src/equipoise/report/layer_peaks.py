@@ -13,7 +13,7 @@ from equipoise.report.style import AFTER, BEFORE, BOUND, styled
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from equipoise.planner import Plan
+    from equipoise.plans import Plan
 
 HEIGHT = 480
 

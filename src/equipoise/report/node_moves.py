@@ -11,7 +11,7 @@ from equipoise.migration import Migration
 from equipoise.report.style import styled
 
 if TYPE_CHECKING:
-    from equipoise.planner import Plan
+    from equipoise.plans import Plan
 
 PIXELS_PER_NODE = 28
 MOST_PIXELS = 450

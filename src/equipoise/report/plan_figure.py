@@ -14,7 +14,7 @@ from equipoise.report.node_moves import node_moves
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-    from equipoise.planner import Plan
+    from equipoise.plans import Plan
 
 Of = Literal["gpus", "peaks", "experts", "moves"]
 

@@ -15,7 +15,7 @@ from equipoise.report.page import Number, Page, Section, Table
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from equipoise.planner import Plan
+    from equipoise.plans import Plan
 
 
 def plan_page(plan: Plan, title: str, settings: Sequence[tuple[str, str]], command: str) -> Page:

@@ -1,0 +1,90 @@
+"""Plans from nothing: the four steps; and where that is not all, relief from the placements that they lead to."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from equipoise.afresh import plan_afresh
+from equipoise.effort import SETTINGS
+from equipoise.locality import homes
+from equipoise.placement import Placement
+from equipoise.replanning import Replanned, replan
+from equipoise.task import Task
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from equipoise.cluster import Cluster
+    from equipoise.effort import Settings
+    from equipoise.scenarios import Scenarios
+    from equipoise.task import Limits
+
+    Progress = Callable[[int, int], None]
+
+
+def plan_from_nothing(
+    scenarios: Scenarios,
+    cluster: Cluster,
+    groups: int,
+    limits: Limits,
+    settings: Settings,
+    workers: int | None,
+    progress: Progress | None,
+) -> Replanned:
+    """Plan for the whole cluster; then move what lives on dead GPUs, or off its node, or is better for several windows.
+
+    groups: expert groups that are each at home on a node; 1 if any expert may live anywhere.
+    """
+    whole = replace(cluster, dead=())
+    soft = groups > 1 and limits.off_node > 0
+    if scenarios.windows == 1:
+        goes_on = soft or bool(cluster.dead)
+        start = _afresh(scenarios, 0.0, whole, groups, settings, workers, None if goes_on else progress)
+        if not goes_on:
+            nothing = np.zeros(start.layers, np.int64)
+            return Replanned(start, required=nothing, declined=None, home=homes(start, groups))
+        return replan(Task(scenarios, cluster, start, groups, limits), settings, workers, progress)
+    # One budget for all layers cannot take each of them from another plan.
+    starts = settings.deviations[:1] if soft else settings.deviations
+    found = []
+    for number, deviations in enumerate(starts):
+        # What is best for one load is no better a start for several.
+        start = _afresh(scenarios, deviations, whole, groups, SETTINGS["fast"], workers, None)
+        task = Task(scenarios, cluster, start, groups, limits)
+        found.append(replan(task, settings, workers, _part(progress, number, len(starts))))
+    return _best(found, scenarios)
+
+
+def _afresh(
+    scenarios: Scenarios,
+    deviations: float,
+    cluster: Cluster,
+    groups: int,
+    settings: Settings,
+    workers: int | None,
+    progress: Progress | None,
+) -> Placement:
+    """Plan for one load: every expert by so many standard deviations heavier than in the mean."""
+    likely = scenarios.mean + deviations * scenarios.deviation if deviations else scenarios.mean
+    phy2log = plan_afresh(likely, cluster, groups, settings, workers, progress)
+    return Placement(phy2log, cluster, likely.shape[1])
+
+
+def _part(progress: Progress | None, number: int, parts: int) -> Progress | None:
+    """Return what to call in one of several searches through all layers, for all to count up to the layers once."""
+    if progress is None:
+        return None
+    return lambda done, layers: progress((number * layers + done) // parts, layers)
+
+
+def _best(found: list[Replanned], scenarios: Scenarios) -> Replanned:
+    """Return the plan that takes each layer from the one which has the least peak there."""
+    first = found[0]
+    if len(found) == 1:
+        return first
+    best = np.argmin([scenarios.peak(one.placement) for one in found], axis=0)
+    phy2log = np.stack([one.placement.phy2log for one in found])[best, np.arange(len(best))]
+    return first._replace(placement=Placement(phy2log, first.placement.cluster, first.placement.experts))
