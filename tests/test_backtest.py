@@ -90,56 +90,59 @@ def noise(seed=0, cuts=4, layers=20):
 
 def test_without_a_difference_the_first_is_chosen():
     first, _ = noise()
-    assert choose({"first": first, "other": first}, 20) == ("first",) * 20
+    assert choose({"first": first, "other": first}, "first", 20) == ("first",) * 20
 
 
 # Measured on these: another one is taken for better in 19 % of all layers.
 def test_what_is_better_by_accident_is_seldom_chosen():
-    chosen = [choose(dict(zip(("first", "other"), noise(seed), strict=True)), 20) for seed in range(100)]
+    chosen = [choose(dict(zip(("first", "other"), noise(seed), strict=True)), "first", 20) for seed in range(100)]
     assert np.mean(np.array(chosen) == "first") > 0.7
 
 
 def test_what_is_better_by_more_than_accident_in_all_layers_is_chosen_in_all():
     first, other = noise()
-    assert choose({"first": first, "other": other - 0.02}, 20) == ("other",) * 20
+    assert choose({"first": first, "other": other - 0.02}, "first", 20) == ("other",) * 20
 
 
 def test_what_is_worse_everywhere_is_chosen_nowhere():
     first, other = noise()
-    assert choose({"first": first, "other": other + 0.02}, 20) == ("first",) * 20
+    assert choose({"first": first, "other": other + 0.02}, "first", 20) == ("first",) * 20
 
 
 @pytest.mark.parametrize("better", [0, 7, 19])
 def test_what_is_better_in_one_layer_is_chosen_there_alone(better):
     first, other = noise()
     other[:, better] -= 0.3
-    assert np.flatnonzero(np.array(choose({"first": first, "other": other + 0.02}, 20)) == "other").tolist() == [better]
+    assert np.flatnonzero(
+        np.array(choose({"first": first, "other": other + 0.02}, "first", 20)) == "other"
+    ).tolist() == [better]
 
 
 def test_one_layer_alone_says_less_than_many():
     # In each layer by itself the difference is within accident; of all together it is not.
     gain = 0.004
     first, other = noise(layers=200)
-    assert choose({"first": first, "other": other - gain}, 200).count("other") == 200
+    assert choose({"first": first, "other": other - gain}, "first", 200).count("other") == 200
 
 
 def test_the_best_of_several_is_chosen():
     first, other = noise()
     tested = {"first": first, "good": other - 0.1, "best": other - 0.2, "bad": other + 0.1}
-    assert choose(tested, 20) == ("best",) * 20
+    assert choose(tested, "first", 20) == ("best",) * 20
 
 
 @pytest.mark.filterwarnings("error")
 @given(layers=st.integers(1, 5))
 def test_one_cut_says_too_little(layers):
-    assert choose({"first": np.full((1, layers), 2.0), "other": np.ones((1, layers))}, layers) == ("first",) * layers
+    tested = {"first": np.full((1, layers), 2.0), "other": np.ones((1, layers))}
+    assert choose(tested, "first", layers) == ("first",) * layers
 
 
 def test_without_a_test_every_window_may_come_again():
-    assert choose({}, 3) == ("windows",) * 3
+    assert choose({}, "recent", 3) == ("recent",) * 3
 
 
 def test_equally_good_ones_are_the_first():
     par = np.ones((3, 4))
-    assert choose({"first": par, "other": par}, 4) == ("first",) * 4
-    assert choose({"first": par + 1, "good": par, "as good": par}, 4) == ("good",) * 4
+    assert choose({"first": par, "other": par}, "first", 4) == ("first",) * 4
+    assert choose({"first": par + 1, "good": par, "as good": par}, "first", 4) == ("good",) * 4

@@ -113,7 +113,7 @@ def test_every_layer_has_a_method_of_its_own():
 
 def test_scenarios_of_several_methods_keep_the_weights_of_each(monkeypatch):
     methods = ("recent", "last", "factors")
-    monkeypatch.setattr("equipoise.backtest.choose", lambda tested, layers: methods)
+    monkeypatch.setattr("equipoise.backtest.choose", lambda tested, first, layers: methods)
     past = Loads(np.random.default_rng(0).lognormal(3, 1, (6, LAYERS, EXPERTS)))
     found = forecast(past, CLUSTER).scenarios
     for layer, (method, windows) in enumerate(zip(methods, (6, 1, 5), strict=True)):
@@ -132,7 +132,7 @@ def test_the_methods_used_are_counted_the_most_used_first():
 def test_too_short_a_past_chooses_nothing(windows, ahead):
     past = np.random.default_rng(0).integers(1, 99, (windows, LAYERS, EXPERTS))
     found = forecast(past, CLUSTER, ahead=ahead)
-    assert found.methods == ("windows",) * LAYERS
+    assert found.methods == ("recent",) * LAYERS
     np.testing.assert_allclose(found.scenarios.counts, Scenarios(past).counts, rtol=1e-12)
 
 

@@ -54,7 +54,7 @@ def backtest(
     return tested
 
 
-def choose(tested: dict[str, NDArray[np.float64]], layers: int) -> tuple[str, ...]:
+def choose(tested: dict[str, NDArray[np.float64]], first: str, layers: int) -> tuple[str, ...]:
     """Return for each layer the method of least expected PAR; the first, unless another is better by no accident.
 
     A few cuts of one layer say little, and all layers together say what a method is worth on this traffic. So the
@@ -62,10 +62,10 @@ def choose(tested: dict[str, NDArray[np.float64]], layers: int) -> tuple[str, ..
     layers: the nearer to what was seen, the more layers differ, and the less the cuts of one layer do (the estimator of
     James and Stein).
     """
-    names = list(tested) or ["windows"]
-    if len(names) == 1 or len(tested[names[0]]) == 1:
-        return (names[0],) * layers
-    expected = np.array([_expected(tested[name] - tested[names[0]]) for name in names])
+    if not tested or len(tested[first]) == 1:
+        return (first,) * layers
+    names = [first, *(name for name in tested if name != first)]
+    expected = np.array([_expected(tested[name] - tested[first]) for name in names])
     return tuple(names[i] for i in expected.argmin(axis=0))
 
 

@@ -57,7 +57,7 @@ def bounds_by_locality(
     off: NDArray[np.float64],
     tolerance: float,
 ) -> dict[Locality, NDArray[np.float64]]:
-    """Return a lower limit on the peak for every locality, ``[layers]``: the mean of those of the windows by themselves.
+    """Return a lower limit on the peak for every locality, ``[layers]``: the mean of the windows' own.
 
     It holds for the windows before they were folded too: the peak of a mean is at most the mean of the peaks.
 

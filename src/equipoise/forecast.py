@@ -24,6 +24,8 @@ AUTO: Method = "auto"
 
 # A window should hold enough to tell traffic from chance.
 MOST_WINDOWS = 64
+# What is chosen where nothing speaks for another.
+FIRST = "recent"
 # The weight of a recent window is half that of the window this much later.
 HALF_LIFE = 4.0
 
@@ -121,7 +123,7 @@ def forecast(
     if method != AUTO:
         return Forecast(METHODS[method](loads), (method,) * loads.layers, {})
     tested = backtest(loads, cluster, METHODS, groups, ahead, workers, progress)
-    methods = choose(tested, loads.layers)
+    methods = choose(tested, FIRST, loads.layers)
     return Forecast(_layer_by_layer(loads, methods), methods, tested)
 
 
@@ -152,12 +154,12 @@ def _deviation(loads: Loads) -> Scenarios:
 
 
 METHODS: dict[str, Callable[[Loads], Scenarios]] = {
+    "recent": lambda loads: Scenarios(loads, _weights(loads.windows, HALF_LIFE)),
     "windows": Scenarios,
     "last": lambda loads: Scenarios(loads.counts[-1]),
     "sum": lambda loads: Scenarios(loads.sum()),
     "average-1": lambda loads: _average(loads, 1.0),
     "average-4": lambda loads: _average(loads, HALF_LIFE),
     "deviation": _deviation,
-    "recent": lambda loads: Scenarios(loads, _weights(loads.windows, HALF_LIFE)),
     "factors": follow_factors,
 }

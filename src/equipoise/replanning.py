@@ -101,10 +101,8 @@ def _search(
     worth = settings.worth if windows == 1 else NEVER
     heights = np.array(settings.heights if windows > 1 else (0.0,))
     ends = Ends(aim * (1 + settings.tolerance), heights, aim * (1 + worth), known, most_changes)
-    prices = (
-        float(task.limits.counts_moves),
-        0.0 if task.home_nodes == 1 else np.inf if task.limits.off_node == 0 else 1.0,
-    )
+    off_node = 1.0 if task.soft else np.inf if task.home_nodes > 1 else 0.0
+    prices = float(task.limits.counts_moves), off_node
 
     def begin() -> Callable[[slice], None]:
         desk = empty_desk(task.resident.experts, gpus, task.planned, windows, settings.tries)
@@ -134,12 +132,8 @@ def _afresh_instead(
     """
     shape = task.cluster.gpus, task.cluster.slots_per_gpu
     comparable = task.scenarios.windows == 1 and task.live.shape[1:] == shape == (len(task.gpus), task.planned)
-    soft = task.home_nodes > 1 and task.limits.off_node > 0
-    stuck = (
-        _too_high(task, settings, found)
-        if comparable and task.limits.counts_moves and not soft
-        else np.empty(0, np.int64)
-    )
+    worthwhile = comparable and task.limits.counts_moves and not task.soft
+    stuck = _too_high(task, settings, found) if worthwhile else np.empty(0, np.int64)
     if not stuck.size:
         return stuck, found.slots[stuck]
     phy2log = plan_afresh(task.counts[stuck], task.cluster, task.groups, settings, workers)
@@ -169,7 +163,7 @@ def _stops(task: Task, found: Found) -> tuple[NDArray[np.int64], float | None]:
         expenses = []
         if task.limits.counts_moves:
             expenses.append(Expense(found.course.moves[:, points].astype(np.float64), most_moves))
-        if task.home_nodes > 1 and task.limits.off_node > 0:
+        if task.soft:
             expenses.append(Expense(off_node, task.limits.off_node))
         return stops_within(par, expenses)
 

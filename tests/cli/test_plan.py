@@ -10,7 +10,6 @@ from equipoise import Cluster, Placement, balance, plan
 from equipoise.cli import app
 from equipoise.forecast import forecast
 from equipoise.sample import sample_loads
-from equipoise.scenarios import Scenarios
 
 COUNTS = np.random.default_rng(0).integers(1, 100, (2, 3, 16))
 
@@ -43,7 +42,8 @@ def test_the_figures_are_those_of_the_placement_written(loads, tmp_path):
         "plan", loads, "--gpus", 4, "--nodes", 2, "--groups", 4, "--redundant", 8, "-o", output, "--json"
     )
     assert result.exit_code == 0
-    figures, placement, scenarios = json.loads(result.stdout), Placement.load(output), Scenarios(COUNTS)
+    figures, placement = json.loads(result.stdout), Placement.load(output)
+    scenarios = forecast(COUNTS, placement.cluster, groups=4).scenarios
     assert placement.cluster == Cluster(gpus=4, nodes=2, slots_per_gpu=6)
 
     by_layer = {name: np.array(values) for name, values in figures["by_layer"].items()}
@@ -125,7 +125,7 @@ def test_of_a_single_window_nothing_is_forecast(tmp_path):
     np.save(tmp_path / "loads.npy", COUNTS[0])
     arguments = ("plan", tmp_path / "loads.npy", "--gpus", 4)
     figures = json.loads(equipoise(*arguments, "--json").stdout)
-    assert (figures["forecast"], figures["backtest"]) == ({"windows": 3}, {})
+    assert (figures["forecast"], figures["backtest"]) == ({"recent": 3}, {})
     assert "forecast" not in equipoise(*arguments).stdout
 
 
