@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import sqrt
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
@@ -26,8 +27,8 @@ AUTO: Method = "auto"
 MOST_WINDOWS = 64
 # What is chosen where nothing speaks for another.
 FIRST = "recent"
-# The weight of a recent window is half that of the window this much later.
-HALF_LIFE = 4.0
+# From each recent window to the one before it, the weight falls by this factor.
+HALVED_IN_FOUR = sqrt(sqrt(0.5))
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,13 +140,16 @@ def _layer_by_layer(loads: Loads, methods: tuple[str, ...]) -> Scenarios:
     return Scenarios(counts, weights)
 
 
-def _weights(windows: int, half_life: float) -> NDArray[np.float64]:
-    """Return weights that halve every so many windows into the past, ``[windows]``."""
-    return np.asarray(0.5 ** (np.arange(windows)[::-1] / half_life))
+def _weights(windows: int, fall: float) -> NDArray[np.float64]:
+    """Return weights that fall by a factor from each window to the one before it, ``[windows]``.
+
+    They are products: the last bit of a power depends on the processor, and ranks must agree.
+    """
+    return np.asarray(np.cumprod(np.append(1.0, np.full(windows - 1, fall)))[::-1])
 
 
-def _average(loads: Loads, half_life: float) -> Scenarios:
-    return Scenarios(Scenarios(loads, _weights(loads.windows, half_life)).mean)
+def _average(loads: Loads, fall: float) -> Scenarios:
+    return Scenarios(Scenarios(loads, _weights(loads.windows, fall)).mean)
 
 
 def _deviation(loads: Loads) -> Scenarios:
@@ -154,12 +158,12 @@ def _deviation(loads: Loads) -> Scenarios:
 
 
 METHODS: dict[str, Callable[[Loads], Scenarios]] = {
-    "recent": lambda loads: Scenarios(loads, _weights(loads.windows, HALF_LIFE)),
+    "recent": lambda loads: Scenarios(loads, _weights(loads.windows, HALVED_IN_FOUR)),
     "windows": Scenarios,
     "last": lambda loads: Scenarios(loads.counts[-1]),
     "sum": lambda loads: Scenarios(loads.sum()),
-    "average-1": lambda loads: _average(loads, 1.0),
-    "average-4": lambda loads: _average(loads, HALF_LIFE),
+    "average-1": lambda loads: _average(loads, 0.5),
+    "average-4": lambda loads: _average(loads, HALVED_IN_FOUR),
     "deviation": _deviation,
     "factors": follow_factors,
 }
