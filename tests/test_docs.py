@@ -1,0 +1,163 @@
+"""Every code block of README.md and docs/ works: page by page, in a folder with the recordings that they speak of."""
+
+from __future__ import annotations
+
+import doctest
+import logging
+import os
+import re
+from io import StringIO
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from benchmarks.__main__ import app as benchmarks
+from equipoise import Cluster, Placement
+from equipoise.cli import app
+from equipoise.engines.live import Request, replanned
+from equipoise.engines.settings import Settings, read_settings
+from equipoise.formats.table import LOADS, PLACEMENTS
+from equipoise.routing import Routing
+from formats.samples import write_passes, write_statistics
+from tests.pages import DOCS, FENCED, PAGES, blocks, commands, shown
+
+torch = pytest.importorskip("torch")
+yaml = pytest.importorskip("yaml")
+pytest.importorskip("plotly")
+
+NOT_RUN = {
+    "pip install": "CI installs Equipoise, by the README's line",
+    "pytest": "runs already",
+    "vllm serve": "needs GPUs; tests/engines/test_commands_in_docs.py has vLLM read the options",
+    "python -m sglang.launch_server": "needs GPUs; tests/engines/test_commands_in_docs.py has SGLang read the options",
+    "curl": "asks a server on GPUs",
+    "trtllm-llmapi-launch": "needs GPUs, and so does TensorRT-LLM's parser of the options",
+}
+"""Commands that are not run, by how they start, and why."""
+
+
+def counts(windows, layers=3):
+    return np.random.default_rng(windows).integers(0, 100, (windows, layers, 256))
+
+
+@pytest.fixture
+def recordings(tmp_path, monkeypatch):
+    """Stand in a folder that holds all files that pages start from."""
+    monkeypatch.chdir(tmp_path)
+    for name, windows in {"loads": 2, "monday": 1, "tuesday": 3, "later": 4, "trace": 14}.items():
+        np.savez(f"{name}.npz", counts=counts(windows))
+    torch.save({"rank": 0, "logical_count": torch.tensor(counts(3))}, "expert_distribution_recorder_1.pt")
+    for folder in ("passes", "statistics"):
+        Path(folder).mkdir()
+    write_passes(Path("passes"), ranks=4)
+    write_statistics(Path("statistics"), counts(5), ranks=4)
+    Placement.default(Cluster(gpus=32, nodes=4, slots_per_gpu=9), experts=256, layers=3).save("placement.json")
+
+
+class Reader:
+    """Someone who does what a page says, block by block."""
+
+    def __init__(self, page, monkeypatch, printed):
+        self.page, self.monkeypatch, self.printed = page, monkeypatch, printed
+        self.names = {}
+
+    def pycon(self, text):
+        examples = doctest.DocTestParser().get_doctest(text, self.names, self.page.name, str(self.page), 0)
+        examples.globs = self.names
+        told = StringIO()
+        doctest.DocTestRunner().run(examples, out=told.write, clear_globs=False)
+        assert not told.getvalue(), told.getvalue()
+
+    def sh(self, text):
+        for words in commands(text):
+            if not any(words[: len(start.split())] == start.split() for start in NOT_RUN):
+                self.command(words)
+
+    def command(self, words):
+        match words:
+            case ["equipoise", *arguments]:
+                result = CliRunner().invoke(app, arguments)
+                assert (result.exit_code, result.stderr) == (0, ""), words
+                self.printed += result.stdout
+            case ["export", setting]:
+                self.monkeypatch.setenv(*setting.split("=", 1))
+                read_settings(os.environ)
+            case ["python", "-c", code]:
+                exec(code, {})
+            case ["python", "-m", "benchmarks", *arguments]:
+                assert CliRunner().invoke(benchmarks, [*arguments, "--help"]).exit_code == 0, words  # which reads all
+            case _:
+                pytest.fail(f"{words} is neither run nor among what is not run")
+
+    def text(self, text):
+        assert without_numbers(text) in without_numbers(self.printed)
+
+    def toml(self, text):
+        """Nothing but the file that its title says: a command reads it."""
+
+    def yaml(self, text):
+        """Return nothing: an engine's file, and what it names has been written."""
+        assert yaml.safe_load(text)
+        assert all(Path(name).exists() for name in re.findall(r"(?:load_balancer|pattern_path): (\S+)", text))
+
+
+def without_numbers(text):
+    """Return the text as words, every number or digest in it a 0, however its lines are broken."""
+    return " ".join(re.sub(r"[▁-█]+|\b[0-9a-f.]*\d[0-9a-f.]*\b", "0", text).split())
+
+
+@pytest.fixture
+def log_line(caplog):
+    """Return what a live plug-in logs of a re-plan."""
+    caplog.set_level(logging.INFO)
+    cluster = Cluster(gpus=4, slots_per_gpu=2)
+    live = Placement.default(cluster, experts=6, layers=2).phy2log
+    replanned(Request(counts(1, 2)[:, :, :6].astype(float), cluster, 1, live), Settings(), logging.getLogger("test"))
+    return f"{caplog.records[-1].message}\n"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.usefixtures("recordings")
+def test_what_a_page_shows_works(page, monkeypatch, log_line):
+    reader = Reader(page, monkeypatch, printed=log_line)
+    for block in blocks(page):
+        if block.title:
+            Path(block.title).write_text(block.text, encoding="utf-8")
+        getattr(reader, block.language)(block.text)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_all_code_is_in_fences(page):
+    beside = FENCED.sub("", page.read_text(encoding="utf-8"))
+    assert "```" not in beside
+    assert not re.search(r"^(    |\t)", beside, re.MULTILINE)
+    assert ">>>" not in beside
+
+
+@pytest.mark.parametrize("start", NOT_RUN)
+def test_what_is_not_run_is_on_some_page(start):
+    assert shown(start)
+
+
+def first_cells(page):
+    """Return the code in the first cell of every row of the page's tables."""
+    rows = [line.split("|")[1] for line in (DOCS / page).read_text(encoding="utf-8").splitlines() if line[:1] == "|"]
+    return [name for row in rows for name in re.findall(r"`(.+?)`", row)]
+
+
+def test_the_page_on_files_has_all_formats():
+    assert sorted(first_cells("formats.md")) == sorted([*LOADS, *PLACEMENTS])
+
+
+def test_the_page_on_routing_has_all_rules():
+    assert sorted(first_cells("routing.md")) == sorted(get_args(Routing))
+
+
+def test_the_table_of_engines_has_all_formats_and_rules_of_engines():
+    lines = (DOCS / "engines.md").read_text(encoding="utf-8").splitlines()
+    named = {name for line in lines if line[:1] == "|" for name in re.findall(r"`(.+?)`", line)}
+    own = {"numpy", "csv", "parquet", "json", "equipoise", "even"}
+    assert {*LOADS, *PLACEMENTS, *get_args(Routing)} - own <= named
