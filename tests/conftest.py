@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -25,3 +26,17 @@ def engines() -> Path:
     if not folder:
         pytest.skip("TEST_ENGINES names no folder with vLLM and SGLang in it; benchmarks/engines.txt fills one")
     return Path(folder).resolve()
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Chromium, to open pages in."""
+    path = shutil.which("chromium") or shutil.which("google-chrome")
+    if path is None:
+        pytest.skip("no Chromium to open pages in")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()

@@ -1,8 +1,6 @@
-"""A plan to report on, and the browser that opens the report."""
+"""A plan to report on."""
 
 from __future__ import annotations
-
-import shutil
 
 import numpy as np
 import pytest
@@ -16,16 +14,3 @@ CLUSTER = Cluster(gpus=4, nodes=2, slots_per_gpu=6)
 @pytest.fixture(scope="session")
 def planned():
     return plan(Loads(COUNTS), CLUSTER)
-
-
-@pytest.fixture(scope="session")
-def browser():
-    path = shutil.which("chromium") or shutil.which("google-chrome")
-    if path is None:
-        pytest.skip("no Chromium to open pages in")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
