@@ -22,7 +22,7 @@ from equipoise.engines.settings import Settings, read_settings
 from equipoise.formats.table import LOADS, PLACEMENTS
 from equipoise.routing import Routing
 from formats.samples import write_passes, write_statistics
-from tests.pages import DOCS, FENCED, PAGES, blocks, commands, shown
+from tests.pages import DOCS, FENCED, PAGES, ROOT, blocks, commands, shown
 
 torch = pytest.importorskip("torch")
 yaml = pytest.importorskip("yaml")
@@ -140,6 +140,12 @@ def test_all_code_is_in_fences(page):
 @pytest.mark.parametrize("start", NOT_RUN)
 def test_what_is_not_run_is_on_some_page(start):
     assert shown(start)
+
+
+def test_the_readme_links_to_files_that_exist():
+    links = re.findall(r"\]\(([^)#]+)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert "docs/index.md" in links
+    assert [link for link in links if not (ROOT / link).exists()] == []
 
 
 def first_cells(page):
