@@ -97,12 +97,17 @@ def balance(
             f"the loads have {loads.layers} layers of {loads.experts} experts, the placement {placement.layers} "
             f"of {placement.experts}; expected the same"
         )
-    expert = np.maximum(placement.phy2log, 0)[None]
     if isinstance(routing, str) and routing == "even":
-        share = loads.counts / np.maximum(placement.logcnt, 1)
-        slot_load = np.take_along_axis(share, expert, axis=2) * (placement.phy2log >= 0)
+        slot_load = _in_slots(loads.counts / np.maximum(placement.logcnt, 1), placement) * (placement.phy2log >= 0)
     else:
         shares = slot_shares(placement, routing, batch=batch, sources=sources)
-        slot_load = np.take_along_axis(loads.counts, expert, axis=2) * shares
+        slot_load = _in_slots(loads.counts, placement) * shares
     per_gpu = slot_load.reshape(loads.windows, loads.layers, placement.cluster.gpus, -1)
     return Balance(per_gpu.sum(axis=3), len(placement.cluster.live))
+
+
+def _in_slots(load: NDArray[np.float64], placement: Placement) -> NDArray[np.float64]:
+    """Return for every slot what its expert has, ``[windows, layers, slots]``; of empty ones, what expert 0 has."""
+    windows, layers, experts = load.shape
+    at = np.maximum(placement.phy2log, 0) + experts * np.arange(layers)[:, None]
+    return np.asarray(load.reshape(windows, -1).take(at, axis=1))
