@@ -17,6 +17,8 @@ from equipoise.task import Task
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from numpy.typing import NDArray
+
     from equipoise.cluster import Cluster
     from equipoise.effort import Settings
     from equipoise.scenarios import Scenarios
@@ -34,43 +36,37 @@ def plan_from_nothing(
     workers: int | None,
     progress: Progress | None,
 ) -> Replanned:
-    """Plan for the whole cluster; then move what lives on dead GPUs, or off its node, or is better for several windows.
+    """Plan for the whole cluster, experts at home; then move what is on dead GPUs, or is better served elsewhere.
 
     groups: expert groups that are each at home on a node; 1 if any expert may live anywhere.
     """
-    whole = replace(cluster, dead=())
-    soft = groups > 1 and limits.off_node > 0
-    if scenarios.windows == 1:
-        goes_on = soft or bool(cluster.dead)
-        start = _afresh(scenarios, 0.0, whole, groups, settings, workers, None if goes_on else progress)
-        if not goes_on:
-            nothing = np.zeros(start.layers, np.int64)
-            return Replanned(start, required=nothing, declined=None, home=homes(start, groups))
+    if cluster.dead or (groups > 1 and limits.off_node > 0):
+        whole, at_home = replace(cluster, dead=()), limits._replace(off_node=0.0)
+        start = plan_from_nothing(scenarios, whole, groups, at_home, settings, workers, None).placement
         return replan(Task(scenarios, cluster, start, groups, limits), settings, workers, progress)
-    # One budget for all layers cannot take each of them from another plan.
-    starts = settings.deviations[:1] if soft else settings.deviations
+    if scenarios.windows == 1:
+        placement = _afresh(scenarios.mean, cluster, groups, settings, workers, progress)
+        return Replanned(placement, np.zeros(placement.layers, np.int64), None, homes(placement, groups))
     found = []
-    for number, deviations in enumerate(starts):
+    for number, deviations in enumerate(settings.deviations):
+        likely = scenarios.mean + deviations * scenarios.deviation
         # What is best for one load is no better a start for several.
-        start = _afresh(scenarios, deviations, whole, groups, SETTINGS["fast"], workers, None)
+        start = _afresh(likely, cluster, groups, SETTINGS["fast"], workers, None)
         task = Task(scenarios, cluster, start, groups, limits)
-        found.append(replan(task, settings, workers, _part(progress, number, len(starts))))
+        found.append(replan(task, settings, workers, _part(progress, number, len(settings.deviations))))
     return _best(found, scenarios)
 
 
 def _afresh(
-    scenarios: Scenarios,
-    deviations: float,
+    counts: NDArray[np.float64],
     cluster: Cluster,
     groups: int,
     settings: Settings,
     workers: int | None,
     progress: Progress | None,
 ) -> Placement:
-    """Plan for one load: every expert by so many standard deviations heavier than in the mean."""
-    likely = scenarios.mean + deviations * scenarios.deviation if deviations else scenarios.mean
-    phy2log = plan_afresh(likely, cluster, groups, settings, workers, progress)
-    return Placement(phy2log, cluster, likely.shape[1])
+    phy2log = plan_afresh(counts, cluster, groups, settings, workers, progress)
+    return Placement(phy2log, cluster, counts.shape[1])
 
 
 def _part(progress: Progress | None, number: int, parts: int) -> Progress | None:
