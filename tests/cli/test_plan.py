@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from equipoise import Cluster, Placement, balance, plan
 from equipoise.cli import app
+from equipoise.cli.plan_figures import what_was_planned
 from equipoise.forecast import forecast
 from equipoise.sample import sample_loads
 
@@ -33,6 +34,7 @@ def test_without_loads_the_sample_is_planned_and_called_synthetic():
     assert "32 GPUs on 4 nodes" in result.output
     assert "288 slots for a layer, 32 of them redundant" in result.output
     assert max(map(len, result.output.splitlines())) <= 80
+    assert all(line == line.rstrip() for line in result.output.splitlines())
     assert "\x1b" not in result.output
 
 
@@ -111,14 +113,15 @@ def test_what_is_planned_for_is_what_the_library_expects(tmp_path, method):
     assert np.array_equal(
         Placement.load(tmp_path / "placement.json").phy2log, plan(found.scenarios, cluster).placement.phy2log
     )
-    assert figures["forecast"] == found.used()
+    assert (figures["forecast"], figures["scenarios"]) == (found.used(), found.scenarios.windows)
     assert figures["backtest"] == {name: pytest.approx(par.mean()) for name, par in found.tested.items()}
     assert bool(figures["backtest"]) == (method == "auto")
     table = " ".join(equipoise(*arguments).stdout.split())
     assert ", ".join(f"{name} in {layers} layer{'s' * (layers > 1)}" for name, layers in found.used().items()) in table
-    best = sorted(figures["backtest"].items(), key=lambda tested: tested[1])[:4]
+    best = sorted(figures["backtest"].items(), key=lambda tested: tested[1])[:3]
     in_words = "PAR in the past: " + ", ".join(f"{name} {par:.3f}" for name, par in best)
     assert (in_words in table) == (method == "auto")
+    assert ("Both are means over the windows planned for" in table) == (found.scenarios.windows > 1)
 
 
 def test_of_a_single_window_nothing_is_forecast(tmp_path):
@@ -126,7 +129,22 @@ def test_of_a_single_window_nothing_is_forecast(tmp_path):
     arguments = ("plan", tmp_path / "loads.npy", "--gpus", 4)
     figures = json.loads(equipoise(*arguments, "--json").stdout)
     assert (figures["forecast"], figures["backtest"]) == ({"recent": 3}, {})
-    assert "forecast" not in equipoise(*arguments).stdout
+    table = equipoise(*arguments).stdout
+    assert not any(words in table for words in ("forecast", "windows planned for"))
+
+
+def test_of_many_forecasts_the_most_used_are_named(loads):
+    figures = json.loads(equipoise("plan", loads, "--gpus", 4, "--json").stdout)
+    figures["forecast"] = {"windows": 20, "recent": 9, "last": 8, "sum": 2, "factors": 1}
+    rows = [text for name, text in what_was_planned(figures) if name == "forecast"]
+    assert rows == ["windows in 20 layers, recent in 9 layers, last in 8 layers, and 2 more"]
+
+
+def test_a_long_path_is_not_broken(tmp_path):
+    path = tmp_path / ("a" * 100) / "loads.npy"
+    path.parent.mkdir()
+    np.save(path, COUNTS)
+    assert f"loads      {path}\n" in equipoise("plan", path, "--gpus", 4).stdout
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,8 @@ def test_a_forecast_is_that_of_all_policies_that_look_ahead(trace):
     assert figures["policies"]["any moves"]["by_window"] == by_window(FewMoves(1.0, forecast="last"))
     table = equipoise(trace, *ON_CLUSTER, "--window", 3, "--forecast", "last").stdout
     assert ["forecast", "last"] in [line.split() for line in table.splitlines()]
+    table = equipoise(trace, *ON_CLUSTER, "--window", 3).stdout
+    assert "auto: for each layer, by backtest at every decision\n" in table
 
 
 def test_ours_move_only_what_is_worth_its_time_if_that_is_said(trace):
@@ -112,6 +114,9 @@ def test_ours_move_only_what_is_worth_its_time_if_that_is_said(trace):
     assert never["any moves"]["moves"] == 0 < worth["any moves"]["moves"] < always["any moves"]["moves"]
     assert never["DeepSeek's rule"] == always["DeepSeek's rule"]
     assert never["oracle"] == always["oracle"]
+    table = equipoise(trace, *ON_CLUSTER, *settings, "--interval-seconds", 60).stdout
+    assert "only what saves more time than it takes in 60 s of experts\n" in table
+    assert "only what saves" not in equipoise(trace, *ON_CLUSTER, *settings).stdout
 
 
 def test_the_same_trace_prints_the_same(trace):

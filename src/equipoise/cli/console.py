@@ -30,11 +30,11 @@ def print_table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
 
 
 def print_pairs(rows: Iterable[tuple[str, str]]) -> None:
-    """Print names and, beside them, what they stand for."""
-    table = Table.grid(padding=(0, 3))
-    for row in rows:
-        table.add_row(*row)
-    _print(table)
+    """Print names and, beside them, what they stand for, as it is; a line without a name belongs to the last."""
+    rows = list(rows)
+    margin = max(len(name) for name, _ in rows) + 3
+    for name, text in rows:
+        print_line(f"{name.ljust(margin)}{text}")
 
 
 def print_json(figures: dict[str, Any]) -> None:

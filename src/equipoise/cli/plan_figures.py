@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 
 LOST_PRINTED = 4
+FORECASTS_PRINTED = 3
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ def figures(plan: Plan, loads: Loads, forecast: Forecast, run: Run) -> dict[str,
         "current": str(run.current) if run.current else None,
         "effort": run.effort,
         "forecast": forecast.used(),
+        "scenarios": plan.scenarios.windows,
         "backtest": {method: float(par.mean()) for method, par in forecast.tested.items()},
         **{name: _mean_and_worst(values) for name, values in layers.items()},
         "bounds": {locality: float(bound.mean()) for locality, bound in bounds.items()},
@@ -112,6 +114,8 @@ def print_figures(figures: dict[str, Any]) -> None:
         print_line(f"No live GPU holds {_lost_in_words(figures['lost'])}: their weights must come from disk.")
     print_line("PAR is peak / mean GPU load; at 1, which is perfect, no GPU waits for another.")
     print_line("No placement that these settings allow gets below the bound.")
+    if figures["scenarios"] > 1:
+        print_line("Both are means over the windows planned for, the bound of a plan for each.")
     print_files({"placement": figures["output"], "report": figures["report"], "picture": figures["png"]})
 
 
@@ -138,11 +142,12 @@ def _forecast_in_words(figures: dict[str, Any]) -> list[tuple[str, str]]:
     """Return what is planned for, and the PAR that it would have had in the past; nothing of a single window."""
     if figures["windows"] == 1:
         return []
-    used = ", ".join(f"{method} in {counted(layers, 'layer')}" for method, layers in figures["forecast"].items())
-    rows = [("forecast", used)]
+    used = [f"{method} in {counted(layers, 'layer')}" for method, layers in figures["forecast"].items()]
+    others = len(used) - FORECASTS_PRINTED
+    rows = [("forecast", ", ".join(used[:FORECASTS_PRINTED]) + (f", and {others} more" if others > 0 else ""))]
     if figures["backtest"]:
-        best = sorted(figures["backtest"].items(), key=lambda tested: tested[1])
-        rows.append(("", "PAR in the past: " + ", ".join(f"{method} {par:.3f}" for method, par in best[:4])))
+        best = sorted(figures["backtest"].items(), key=lambda tested: tested[1])[:FORECASTS_PRINTED]
+        rows.append(("", "PAR in the past: " + ", ".join(f"{method} {par:.3f}" for method, par in best)))
     return rows
 
 
@@ -174,13 +179,14 @@ def _balance_rows(figures: dict[str, Any]) -> list[tuple[str, str, str, str]]:
 
 def _what_it_takes(figures: dict[str, Any]) -> list[tuple[str, str]]:
     why = "of compiling, once" if figures["compiling_milliseconds"] else "of getting ready"
-    back = f" and {figures['backtest_milliseconds'] / 1e3:.1f} s of looking back" if figures["backtest"] else ""
+    back = f", and {figures['backtest_milliseconds'] / 1e3:.1f} s of looking back" if figures["backtest"] else ""
     required = f"; {figures['required']} of them cannot be saved" if figures["required"] else ""
     rows = [
         ("experts with copies", f"{figures['experts_with_copies']:.1f} in a layer"),
-        ("duplicates", f"{figures['duplicates']}"),
+        ("duplicates", f"{counted(figures['duplicates'], 'expert')} twice on a GPU"),
         ("moves", f"{figures['moves']}, {figures['moved_share']:.1%} of the slots{required}"),
-        ("time", f"{figures['milliseconds']:.1f} ms, after {figures['start_milliseconds'] / 1e3:.1f} s {why}{back}"),
+        ("time", f"{figures['milliseconds']:.1f} ms"),
+        ("", f"after {figures['start_milliseconds'] / 1e3:.1f} s {why}{back}"),
     ]
     if figures["groups"] > 1:
         bounds = ", ".join(f"{locality} {bound:.4f}" for locality, bound in figures["bounds"].items())

@@ -10,6 +10,7 @@ from equipoise.cli.loads_figures import shape_in_words
 from equipoise.cli.placement_figures import cluster_in_words
 from equipoise.cli.report_files import print_files
 from equipoise.cli.sizes import size_in_words
+from equipoise.forecast import AUTO
 from equipoise.policies import DeepSeekRule, FewMoves, Never, Oracle, WhenWorth
 
 if TYPE_CHECKING:
@@ -119,10 +120,21 @@ def what_was_replayed(figures: dict[str, Any]) -> list[tuple[str, str]]:
         ("", f"{figures['slots']} slots for a layer, {figures['redundant']} of them redundant"),
         ("groups", counted(figures["groups"], "expert group")),
         ("decisions", f"{figures['decisions']}, by the last {window}, for {interval} each"),
-        ("forecast", figures["forecast"]),
+        ("forecast", _forecast_in_words(figures["forecast"])),
+        *_worth_in_words(figures["interval_seconds"]),
         ("an expert", size_in_words(figures["costs"]["expert_bytes"])),
         ("links of a GPU", f"{within}/s within its node, {between}/s to others"),
     ]
+
+
+def _forecast_in_words(forecast: Method) -> str:
+    return "auto: for each layer, by backtest at every decision" if forecast == AUTO else forecast
+
+
+def _worth_in_words(seconds: float | None) -> list[tuple[str, str]]:
+    return (
+        [] if seconds is None else [("moves", f"only what saves more time than it takes in {seconds:g} s of experts")]
+    )
 
 
 def policies_table(figures: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
