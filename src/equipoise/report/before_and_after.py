@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from plotly.subplots import make_subplots
 
+from equipoise.report.style import whole_ticks
+
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
@@ -23,7 +25,7 @@ def before_and_after(plan: Plan, **options: Any) -> go.Figure:
     clusters = plan.before.cluster, plan.placement.cluster
     lines = [_lines_between_nodes(*row) for row in zip(clusters, AXES, strict=True) if row[0].nodes > 1]
     figure.update_layout(shapes=lines)
-    figure.update_xaxes(showgrid=False)
+    figure.update_xaxes(showgrid=False, **whole_ticks(max(cluster.gpus for cluster in clusters)))
     figure.update_xaxes(title="GPU", row=2, col=1)
     return figure
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from equipoise.loads import Loads
 
 HEIGHT = 300
+WIDTH = 0.85  # of a bar; Plotly would take the gaps of a trace for room to fill
 
 
 def layer_experts(loads: Loads, layer: int, copies: NDArray[np.int64] | None = None) -> go.Figure:
@@ -41,7 +42,7 @@ def layer_experts(loads: Loads, layer: int, copies: NDArray[np.int64] | None = N
     ):
         places = np.flatnonzero(shown[order])
         figure.add_trace(_bars(name, colour, places, order[places], height, of_each))
-    figure.update_layout(barmode="overlay", bargap=0.15, showlegend=copies is not None)
+    figure.update_layout(barmode="overlay", showlegend=copies is not None)
     figure.update_xaxes(title="experts, the most loaded first", showgrid=False)
     figure.update_yaxes(title="load / mean expert load", rangemode="tozero")
     hottest = int(order[0])
@@ -63,6 +64,7 @@ def _bars(
         name=name,
         x=places.astype(np.int32),
         y=height[experts].astype(np.float32),
+        width=WIDTH,
         customdata=np.column_stack([experts, copies[experts]]).astype(np.int32),
         marker={"color": colour, "line": {"width": 0}},
         hovertemplate="expert %{customdata[0]}, copies: %{customdata[1]}<br>%{y:.3f} times the mean",

@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from equipoise.migration import Migration
-from equipoise.report.style import styled
+from equipoise.report.style import styled, whole_ticks
 
 if TYPE_CHECKING:
     from equipoise.plans import Plan
@@ -30,13 +30,13 @@ def node_moves(plan: Plan) -> go.Figure:
             zmin=0,
             zmax=max(1, int(by_link.max())),
             texttemplate="%{z}" if nodes <= MOST_NODES_WITH_NUMBERS else "",
+            showscale=nodes > MOST_NODES_WITH_NUMBERS,
             colorbar={"title": "experts", "thickness": 10},
             hovertemplate="node %{y} to node %{x}: %{z} experts<extra></extra>",
         )
     )
-    every = {"dtick": -(-nodes // MOST_NODES_WITH_NUMBERS), "showgrid": False}
-    figure.update_xaxes(title="to node", **every)
-    figure.update_yaxes(title="from node", autorange="reversed", **every)
+    figure.update_xaxes(title="to node", showgrid=False, **whole_ticks(nodes))
+    figure.update_yaxes(title="from node", autorange="reversed", showgrid=False, **whole_ticks(nodes))
     between = int(by_link.sum() - by_link.trace())
     disk = int(migration.from_disk.sum())
     label = f"{by_link.trace()} experts move within nodes, {between} between nodes, {disk} come from disk"

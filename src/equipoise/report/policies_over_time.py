@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from equipoise.report.style import DASHES, POLICIES, SYMBOLS, styled
+from equipoise.report.style import DASHES, POLICIES, SYMBOLS, styled, whole_ticks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,6 +42,7 @@ def policies_over_time(replays: Mapping[str, Replay]) -> go.Figure:
     figure.update_yaxes(rangemode="tozero", row=2, col=1)
     figure.update_yaxes(rangemode="tozero", row=3, col=1)
     figure.update_xaxes(title="window", row=len(ROWS), col=1)
+    figure.update_xaxes(**whole_ticks(max(len(replay.window) for replay in replays.values())))
     figure.update_layout(hovermode="x unified")
     means = ", ".join(f"{name} {replay.par.mean():.4f}" for name, replay in replays.items())
     return styled(figure, f"PAR, moves and stall over time; PAR in the mean: {means}", HEIGHT)

@@ -12,7 +12,11 @@ SYMBOLS = ("circle", "square", "diamond", "cross", "x", "triangle-up")
 
 ROOM_FOR_LEGEND, ROOM_FOR_COLOURS, ROOM_FOR_TITLES = 36, 64, 20  # pixels above the axes
 
-AROUND_ONE = [[0.0, "#0072b2"], [0.5, "#e4e4e4"], [1.0, "#d55e00"]]  # the page replaces the middle on dark ground
+# The page replaces the colour of 1 on dark ground.
+AROUND_ONE = [[0.0, "#0072b2"], [0.5, "#e4e4e4"], [1.0, "#d55e00"]]
+FROM_ONE = [[0.0, "#e4e4e4"], [1.0, "#d55e00"]]
+
+FEW = 10
 
 TEMPLATE = go.layout.Template(
     layout={
@@ -20,7 +24,7 @@ TEMPLATE = go.layout.Template(
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "xaxis": {"gridcolor": "#d8dbe0", "zeroline": False},
-        "yaxis": {"gridcolor": "#d8dbe0", "zeroline": False, "automargin": True},
+        "yaxis": {"gridcolor": "#d8dbe0", "zeroline": False, "automargin": True, "title": {"standoff": 8}},
         "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": 1, "yanchor": "top", "yref": "container"},
     }
 )
@@ -29,6 +33,11 @@ TEMPLATE = go.layout.Template(
 def layers_high(layers: int) -> int:
     """Return the pixels that a heat map of this many layers is high."""
     return max(120, 5 * layers)
+
+
+def whole_ticks(number: int) -> dict[str, int]:
+    """Return the options of an axis over so many layers, windows or GPUs: Plotly would put ticks between a few."""
+    return {"dtick": 1} if number <= FEW else {}
 
 
 def styled(figure: go.Figure, label: str, height: int, layers_on: str | None = None) -> go.Figure:
