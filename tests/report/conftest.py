@@ -1,4 +1,4 @@
-"""A plan to report on."""
+"""Plans to report on, and their pages."""
 
 from __future__ import annotations
 
@@ -6,11 +6,38 @@ import numpy as np
 import pytest
 
 from equipoise import Cluster, Loads, plan
+from equipoise.forecast import forecast
+from equipoise.report.plan_page import plan_page
 
-COUNTS = np.random.default_rng(0).lognormal(3, 1, (2, 5, 16)).round()
+COUNTS = np.random.default_rng(0).lognormal(3, 1, (6, 5, 16)).round()
 CLUSTER = Cluster(gpus=4, nodes=2, slots_per_gpu=6)
 
 
 @pytest.fixture(scope="session")
 def planned():
     return plan(Loads(COUNTS), CLUSTER)
+
+
+@pytest.fixture(scope="session")
+def expected():
+    return forecast(COUNTS, CLUSTER)
+
+
+@pytest.fixture(scope="session")
+def page(planned, expected):
+    return plan_page(planned, Loads(COUNTS), expected, "A plan", [("groups", "1")], "equipoise plan")
+
+
+@pytest.fixture(scope="session")
+def html(page):
+    return page.html()
+
+
+@pytest.fixture(scope="session")
+def large_html():
+    """The page of a model with many layers and experts, on many GPUs."""
+    loads = Loads(np.random.default_rng(0).lognormal(3, 1, (3, 94, 256)).round())
+    cluster = Cluster(gpus=144, nodes=18, slots_per_gpu=2)
+    expected = forecast(loads, cluster)
+    planned = plan(expected.scenarios, cluster, effort="fast")
+    return plan_page(planned, loads, expected, "A large plan", [], "equipoise plan").html()

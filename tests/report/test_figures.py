@@ -11,8 +11,11 @@ from hypothesis import given, settings
 
 import equipoise.report
 from equipoise import Cluster, InputError, Loads, Migration, balance, plan
+from equipoise.forecast import Forecast
 from equipoise.policies import Afresh, Never
+from equipoise.report.forecast_methods import forecast_methods
 from equipoise.report.policies_over_time import policies_over_time
+from equipoise.report.window_peaks import window_peaks
 from equipoise.simulate import simulate
 from tests.report.conftest import CLUSTER, COUNTS
 from tests.situations import changed_ones, live_ones
@@ -63,6 +66,47 @@ def test_the_peaks_are_par_and_bound(planned):
     np.testing.assert_allclose(lines["after", "y"], planned.par)
     np.testing.assert_allclose(lines["after", "y2"], planned.par)
     np.testing.assert_allclose(lines["bound", "y2"], planned.bound / planned.mean)
+
+
+def test_the_peaks_of_windows_are_those_of_the_recording_not_of_what_was_planned_for():
+    planned = plan(COUNTS[-1], CLUSTER)
+    figure = window_peaks(planned, Loads(COUNTS))
+    lines = {(line.name, line.yaxis): line.y for line in figure.data}
+    placements = planned.before, planned.placement
+    before, after = ([balance(placement, counts).par.mean() for counts in COUNTS] for placement in placements)
+    np.testing.assert_allclose(lines["before", "y"], before)
+    np.testing.assert_allclose(lines["after", "y"], after)
+    np.testing.assert_allclose(lines["after", "y2"], after)
+    assert set(lines) == {("before", "y"), ("after", "y"), ("after", "y2")}
+    assert np.argmin(after) == len(COUNTS) - 1
+    assert figure.layout.meta["label"].endswith(f"the most in window {np.argmax(after)}")
+
+
+def test_forecasts_come_by_their_par_with_a_dot_on_the_one_chosen(planned):
+    tested = {"recent": [[1.4, 1.2], [1.2, 1.0]], "last": [[1.1, 1.0], [1.1, 1.2]], "sum": [[1.5, 2.0], [1.5, 3.0]]}
+    expected = Forecast(planned.scenarios, ("last", "recent"), {name: np.array(par) for name, par in tested.items()})
+    figure = forecast_methods(expected)
+    shown, dots = figure.data
+    par = np.array([[1.1, 1.1], [1.3, 1.1], [1.5, 2.5]])
+    np.testing.assert_allclose(shown.customdata, par, rtol=1e-6)
+    np.testing.assert_allclose(2.0**shown.z, par, rtol=1e-6)
+    assert [row[0] for row in shown.text] == ["last", "recent", "sum"]
+    assert figure.layout.yaxis.ticktext == ("last 1.100", "recent 1.200", "sum 2.000")
+    assert (dots.x.tolist(), dots.y.tolist()) == ([0, 1], [0, 1])
+    assert (figure.layout.coloraxis.cmin, figure.layout.coloraxis.cmax) == (0, 2)
+    assert figure.layout.coloraxis.colorbar.ticktext[0] == "1"
+    assert figure.layout.meta["layersOn"] == "x"
+
+
+def test_few_layers_and_gpus_have_a_tick_each(planned):
+    assert planned.figure().layout.yaxis.dtick == planned.figure().layout.xaxis.dtick == 1
+    assert planned.figure("peaks").layout.xaxis.dtick == 1
+    assert Loads(np.ones((11, 4))).figure().layout.yaxis.dtick is None
+
+
+def test_bars_are_as_wide_as_their_columns_whichever_gpus_they_are_on(planned):
+    for figure in (planned.figure(layer=0), planned.figure("experts", layer=0)):
+        assert {bars.width for bars in figure.data} <= {0.92, 0.85}
 
 
 @settings(max_examples=10, deadline=None)

@@ -7,7 +7,8 @@ import re
 import numpy as np
 import pytest
 
-from equipoise import Cluster, balance, plan
+from equipoise import Cluster, Loads, balance, plan
+from equipoise.forecast import forecast
 from equipoise.policies import FewMoves, Never
 from equipoise.report.page import Table
 from equipoise.report.plan_page import plan_page
@@ -19,25 +20,32 @@ DESKTOP, NARROW = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 
 
 @pytest.fixture(scope="session")
-def pages(planned, tmp_path_factory):
+def pages(html, expected, tmp_path_factory):
     """Files of a plan's page and of a replay's."""
     folder = tmp_path_factory.mktemp("pages")
-    plan_page(planned, "A plan", [("groups", "1")], "equipoise plan").save(folder / "plan.html")
+    (folder / "plan.html").write_text(html)
     policies = {"never": Never(), "few moves": FewMoves(5)}
     replays = {name: simulate(COUNTS, CLUSTER, policy) for name, policy in policies.items()}
     table = Table("The policies", ("policy", "PAR"), [(name, f"{replays[name].par.mean():.4f}") for name in policies])
-    simulation_page(replays, policies, table, "A replay", [], "equipoise simulate").save(folder / "replay.html")
+    page = simulation_page(replays, policies, table, expected, "A replay", [], "equipoise simulate")
+    page.save(folder / "replay.html")
     return folder
 
 
-@pytest.fixture
-def open_page(browser):
-    """Open a file with the network off; whatever the browser complains of fails the test."""
-    contexts, complaints = [], []
+@pytest.fixture(scope="module")
+def complaints():
+    """What the browser complains of."""
+    return []
 
-    def opened(path, viewport=DESKTOP, scheme="light", **options):
-        contexts.append(browser.new_context(viewport=viewport, color_scheme=scheme, offline=True, **options))
-        page = contexts[-1].new_page()
+
+@pytest.fixture(scope="module")
+def open_once(browser, complaints):
+    """Open a file with the network off, or return the page where it is open already: that takes seconds."""
+    pages = {}
+
+    def opened(path, viewport, scheme):
+        context = browser.new_context(viewport=viewport, color_scheme=scheme, offline=True)
+        page = context.new_page()
         page.on("console", lambda message: complaints.append(message.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("request", lambda request: request.url == path.as_uri() or complaints.append(request.url[:80]))
@@ -45,9 +53,22 @@ def open_page(browser):
         page.wait_for_selector("html[data-drawn]", state="attached")
         return page
 
-    yield opened
-    for context in contexts:
-        context.close()
+    def opened_once(path, viewport=DESKTOP, scheme="light"):
+        key = path, viewport["width"], scheme
+        if key not in pages:
+            pages[key] = opened(path, viewport, scheme)
+        return pages[key]
+
+    yield opened_once
+    for page in pages.values():
+        page.context.close()
+
+
+@pytest.fixture
+def open_page(open_once, complaints):
+    """Open a file; whatever the browser complains of fails the test."""
+    complaints.clear()
+    yield open_once
     assert complaints == []
 
 
@@ -68,6 +89,8 @@ def test_the_figures_are_drawn_with_the_right_numbers(open_page, pages, planned)
             drawn(page, "gpus", trace, "customdata"), served.gpu_load[0] / served.mean[0][:, None], rtol=1e-6
         )
     np.testing.assert_allclose(drawn(page, "peaks", 1, "y"), planned.par)
+    np.testing.assert_allclose(drawn(page, "windows", 1, "y"), balance(planned.placement, COUNTS).par.mean(axis=1))
+    assert page.locator("#forecast .scatterlayer .point").count() == 5
     assert page.locator("#gpus .heatmaplayer image").count() == 2
     assert page.locator("#peaks .scatterlayer .point").count() == 4 * 5
     assert page.locator("#layer .barlayer .point").count() == 2 * CLUSTER.slots
@@ -104,6 +127,8 @@ def test_a_layer_opens_by_choice_by_key_and_by_click(open_page, pages, planned):
     page.locator("#gpus .xy .nsewdrag").first.click()
     expect(page.locator("#opened")).to_have_value("2")
     assert opened() == 2
+    page.locator("#forecast .nsewdrag").first.click(position={"x": 5, "y": 5})
+    expect(page.locator("#opened")).to_have_value("0")
 
 
 @pytest.mark.parametrize("name", ["plan.html", "replay.html"])
@@ -127,7 +152,7 @@ def test_everyone_can_read_it(open_page, pages, name, viewport, scheme, tmp_path
 def test_it_prints_on_white_with_figures_as_wide_as_the_paper(open_page, pages):
     from playwright.sync_api import expect
 
-    page = open_page(pages / "plan.html", scheme="dark")
+    page = open_page(pages / "plan.html", NARROW, "dark")
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert page.evaluate("document.querySelector('.figure text').style.fill") == "rgb(29, 33, 38)"
@@ -135,7 +160,20 @@ def test_it_prints_on_white_with_figures_as_wide_as_the_paper(open_page, pages):
     assert wide == pytest.approx(180 / 25.4 * 96, abs=1)
     page.evaluate("dispatchEvent(new Event('afterprint'))")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 23, 26)"
-    expect(page.locator("#gpus .main-svg").first).to_have_attribute("width", re.compile(r"1\d{3}"))
+    expect(page.locator("#gpus .main-svg").first).to_have_attribute("width", re.compile(r"3\d\d"))
+
+
+def test_it_follows_the_readers_choice_of_light_or_dark(open_page, pages):
+    from playwright.sync_api import expect
+
+    page = open_page(pages / "plan.html")
+    scale = "(name) => document.getElementById(name).layout.coloraxis.colorscale"
+    for scheme, one, ink in (("dark", "#353b42", "rgb(232, 234, 237)"), ("light", "#e4e4e4", "rgb(29, 33, 38)")):
+        page.emulate_media(color_scheme=scheme)
+        for figure in ("gpus", "forecast"):
+            expect(page.locator(f"#{figure} text").first).to_have_css("fill", ink)
+        assert page.evaluate(scale, "gpus")[1] == [0.5, one]
+        assert page.evaluate(scale, "forecast")[0] == [0, one]
 
 
 def test_without_scripts_the_words_and_numbers_are_there(browser, pages, planned):
@@ -143,20 +181,41 @@ def test_without_scripts_the_words_and_numbers_are_there(browser, pages, planned
     page = context.new_page()
     page.goto((pages / "plan.html").as_uri())
     assert f"{planned.par.mean():.4f}" in page.locator(".verdict").inner_text()
-    assert page.locator(".missing").count() == 6
+    assert page.locator(".missing").count() == 8
     context.close()
 
 
-def test_many_layers_and_gpus_stay_legible_and_the_page_small(open_page, tmp_path):
-    counts = np.random.default_rng(0).lognormal(3, 1, (94, 128)).round()
-    large = plan(counts, Cluster(gpus=144, nodes=18, slots_per_gpu=1), effort="fast")
-    plan_page(large, "A large plan", [], "equipoise plan").save(tmp_path / "page.html")
-    assert (tmp_path / "page.html").stat().st_size < 6_000_000
-    for viewport, least in ((DESKTOP, 6), (NARROW, 2)):
-        page = open_page(tmp_path / "page.html", viewport)
-        cell = page.evaluate(
-            "(() => { const box = document.querySelector('#gpus .heatmaplayer image');"
-            " return [box.width.baseVal.value / 144, box.height.baseVal.value / 94]; })()"
+def test_many_layers_and_gpus_stay_legible(open_page, large_html, tmp_path):
+    from playwright.sync_api import expect
+
+    (tmp_path / "page.html").write_text(large_html)
+    page = open_page(tmp_path / "page.html")
+    for viewport, width, least in ((DESKTOP, r"1\d{3}", 6), (NARROW, r"3\d\d", 2)):
+        page.set_viewport_size(viewport)
+        for name in ("gpus", "forecast"):
+            expect(page.locator(f"#{name} .main-svg").first).to_have_attribute("width", re.compile(width))
+        gpus, methods = (
+            page.evaluate(
+                f"(() => {{ const box = document.querySelector('#{name} .heatmaplayer image');"
+                " return [box.width.baseVal.value, box.height.baseVal.value]; })()"
+            )
+            for name in ("gpus", "forecast")
         )
-        assert cell[0] >= least
-        assert cell[1] >= 4
+        assert gpus[0] / 144 >= least
+        assert gpus[1] / 94 >= 4
+        assert methods[0] / 94 >= least
+        assert methods[1] / 8 >= 16
+
+
+def test_recorded_loads_make_a_small_page_with_all_its_figures(open_page, real_loads, tmp_path):
+    loads, cluster = Loads.read(real_loads / "deepseek_v3_sglang_ep.npz"), Cluster(gpus=32, nodes=4, slots_per_gpu=9)
+    expected = forecast(loads, cluster)
+    planned = plan(expected.scenarios, cluster)
+    plan_page(planned, loads, expected, "Recorded loads", [], "equipoise plan").save(tmp_path / "page.html")
+    assert (tmp_path / "page.html").stat().st_size < 6_000_000
+    page = open_page(tmp_path / "page.html")
+    np.testing.assert_allclose(drawn(page, "windows", 1, "y"), balance(planned.placement, loads).par.mean(axis=1))
+    chosen = drawn(page, "forecast", 1, "y")
+    assert len(chosen) == 58
+    assert np.unique(chosen, return_counts=True)[1].max() == max(expected.used().values())
+    assert page.locator("#peaks .scatterlayer .point").count() == 4 * 58

@@ -139,7 +139,7 @@ def plan(
         if report is not None:
             from equipoise.report.plan_page import plan_page
 
-            plan_page(result, title, what_was_planned(found), this_command()).save(report)
+            plan_page(result, loads, expected, title, what_was_planned(found), this_command()).save(report)
         if png is not None:
             from equipoise.report.picture import save_picture
 

@@ -107,11 +107,15 @@ def simulate(
     found = figures(replays, trace, run)
     title = f"Replay of {recording.name if recording else 'the synthetic sample'}, {counted(cluster.gpus, 'GPU')}"
     if report is not None:
+        from equipoise.forecast import forecast as expect
         from equipoise.report.page import Table
         from equipoise.report.simulation_page import simulation_page
 
         table = Table("The policies", *policies_table(found))
-        simulation_page(replays, compared, table, title, what_was_replayed(found), this_command()).save(report)
+        with progress_bar("looking back") as progress:
+            expected = expect(Loads(trace.counts[-window:]), cluster, forecast, groups=groups, progress=progress)
+        page = simulation_page(replays, compared, table, expected, title, what_was_replayed(found), this_command())
+        page.save(report)
     if png is not None:
         from equipoise.report.picture import save_picture
         from equipoise.report.policies_over_time import policies_over_time

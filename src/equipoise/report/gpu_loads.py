@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from equipoise.balance import balance
 from equipoise.report.before_and_after import before_and_after
-from equipoise.report.style import layers_high, styled
+from equipoise.report.style import layers_high, styled, whole_ticks
 from equipoise.report.times_mean import colour_axis, heights, times_mean
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from equipoise.placement import Placement
     from equipoise.plans import Plan
 
+BETWEEN = 44  # pixels between before and after
+
 
 def gpu_loads(plan: Plan) -> go.Figure:
     """Return two heat maps, layers x GPUs, of the load of each GPU as a multiple of its layer's mean.
@@ -27,17 +29,19 @@ def gpu_loads(plan: Plan) -> go.Figure:
     """
     placements = plan.before, plan.placement
     both = [_times_mean(placement, plan.loads) for placement in placements]
-    figure = before_and_after(plan, vertical_spacing=0.08)
+    high = 2 * layers_high(plan.loads.layers)
+    figure = before_and_after(plan, vertical_spacing=BETWEEN / (high + BETWEEN))
     for row, values in enumerate(both, start=1):
         figure.add_trace(_heat_map(values), row=row, col=1)
-    figure.update_yaxes(autorange="reversed", title="layer", showgrid=False)
+    figure.update_yaxes(autorange="reversed", title="layer", showgrid=False, **whole_ticks(plan.loads.layers))
     figure.update_layout(coloraxis=colour_axis(np.concatenate([x.ravel() for x in both]), "load / mean GPU load"))
     after = both[1][np.isfinite(both[1])]
     range_after = (
         f", from {after.min():.2f} to {after.max():.2f} times the mean of its layer after" if after.size else ""
     )
-    label = f"Load of every GPU in every layer{range_after}"
-    return styled(figure, label, 2 * layers_high(plan.loads.layers) + 150, layers_on="y")
+    mean = ", the mean of the windows" if plan.scenarios.windows > 1 else ""
+    label = f"Load of every GPU in every layer{mean}{range_after}"
+    return styled(figure, label, high + BETWEEN + 128, layers_on="y")
 
 
 def _times_mean(placement: Placement, loads: Loads) -> NDArray[np.float64]:

@@ -20,7 +20,10 @@ function suited({ data, layout }) {
   const own = structuredClone(layout);
   own.template.layout.font.color = colours.getPropertyValue("--ink");
   for (const axis of ["xaxis", "yaxis"]) own.template.layout[axis].gridcolor = colours.getPropertyValue("--rule");
-  if (own.coloraxis) own.coloraxis.colorscale[1][1] = colours.getPropertyValue("--middle");
+  if (own.coloraxis) {
+    const { colorscale, cmin, cmax } = own.coloraxis;
+    colorscale.find(([share]) => share === -cmin / (cmax - cmin))[1] = colours.getPropertyValue("--one");
+  }
   own.hoverlabel = { bgcolor: colours.getPropertyValue("--card"), font: { color: colours.getPropertyValue("--ink") } };
   own.dragmode = matchMedia("(pointer: fine)").matches ? "zoom" : false;
   if ("printing" in document.documentElement.dataset) own.width = document.querySelector("main").clientWidth;

@@ -2,29 +2,49 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from equipoise.report.expert_loads import expert_loads
+from equipoise.report.forecast_section import forecast_section
 from equipoise.report.gpu_loads import gpu_loads
 from equipoise.report.layer_experts import layer_experts
 from equipoise.report.layer_gpus import layer_gpus
 from equipoise.report.layer_peaks import layer_peaks
 from equipoise.report.node_moves import node_moves
 from equipoise.report.page import Number, Page, Section, Table
+from equipoise.report.window_peaks import window_peaks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from equipoise.forecast import Forecast
+    from equipoise.loads import Loads
     from equipoise.plans import Plan
 
+# What the sections say besides of a plan for several windows.
+OF_WINDOWS = {
+    "gpus": " Loads are the mean of the windows planned for; in each of them GPUs differ more.",
+    "peaks": " Both are means over the windows planned for; the bound is that of plans made anew for each of them.",
+    "experts": " Loads are the mean of the windows planned for.",
+    "layer": " Loads are the mean of the windows planned for; each of them may have another busiest GPU, so that PAR, "
+    "the mean over them, is higher than here.",
+}
 
-def plan_page(plan: Plan, title: str, settings: Sequence[tuple[str, str]], command: str) -> Page:
+
+def plan_page(
+    plan: Plan, loads: Loads, expected: Forecast, title: str, settings: Sequence[tuple[str, str]], command: str
+) -> Page:
     """Return the page about a plan.
 
     Parameters
     ----------
     plan : Plan
         What was planned.
+    loads : Loads
+        What was recorded.
+    expected : Forecast
+        What was expected of it.
     title : str
         Which loads on which cluster.
     settings : sequence of pairs
@@ -32,6 +52,19 @@ def plan_page(plan: Plan, title: str, settings: Sequence[tuple[str, str]], comma
     command : str
         The command that writes the page.
     """
+    return Page(
+        title=title,
+        verdict=_verdict(plan),
+        numbers=_numbers(plan),
+        sections=_sections(plan, loads, expected),
+        settings=settings,
+        command=command,
+        layers=plan.loads.layers,
+        opened=int(plan.par.argmax()),
+    )
+
+
+def _sections(plan: Plan, loads: Loads, expected: Forecast) -> list[Section]:
     copies, layers = plan.placement.logcnt, range(plan.loads.layers)
     sections = [
         Section(
@@ -49,6 +82,8 @@ def plan_page(plan: Plan, title: str, settings: Sequence[tuple[str, str]], comma
             [layer_peaks(plan)],
             _layers_table(plan),
         ),
+        *([_windows_section(plan, loads)] if loads.windows > 1 else []),
+        *([forecast_section(expected)] if expected.tested else []),
         Section(
             "experts",
             "The load of every expert",
@@ -69,16 +104,13 @@ def plan_page(plan: Plan, title: str, settings: Sequence[tuple[str, str]], comma
         ),
         _moves_section(plan),
     ]
-    return Page(
-        title=title,
-        verdict=_verdict(plan),
-        numbers=_numbers(plan),
-        sections=sections,
-        settings=settings,
-        command=command,
-        layers=len(layers),
-        opened=int(plan.par.argmax()),
-    )
+    if not _for_windows(plan):
+        return sections
+    return [replace(section, text=section.text + OF_WINDOWS.get(section.name, "")) for section in sections]
+
+
+def _for_windows(plan: Plan) -> bool:
+    return plan.scenarios.windows > 1
 
 
 def time_saved(plan: Plan) -> float | None:
@@ -107,23 +139,27 @@ def _verdict(plan: Plan) -> str:
             f"Not worth it: PAR would fall from {after:.4f} to {plan.declined:.4f}, less than was asked for, so that "
             f"nothing moves that need not."
         )
+    average = "on average over the windows planned for" if _for_windows(plan) else "on average"
     best = f"no placement that the settings allow is more than {plan.gap.mean():.2%} better"
     if not plan.moves.any():
-        return f"Nothing moves: the busiest GPU of a layer has {after:.4f} times the mean load on average; {best}."
+        return f"Nothing moves: the busiest GPU of a layer has {after:.4f} times the mean load {average}; {best}."
     change = "down from" if after < before else "up from"
-    return f"The busiest GPU of a layer has {after:.4f} times the mean load on average, {change} {before:.4f}; {best}."
+    return f"The busiest GPU of a layer has {after:.4f} times the mean load {average}, {change} {before:.4f}; {best}."
 
 
 def _numbers(plan: Plan) -> list[Number]:
     before, moves, saved = plan.par_before, int(plan.moves.sum()), time_saved(plan)
     slots = plan.placement.layers * plan.placement.cluster.live_slots
+    mean_over, bound_of = "the layers", ""
+    if _for_windows(plan):
+        mean_over, bound_of = "windows and layers", "; the bound is that of plans made anew for every window"
     return [
         Number(
             "PAR before and after",
             f"{before.mean():.4f} → {plan.par.mean():.4f}",
-            f"peak / mean GPU load, mean over the layers; the worst layer {before.max():.4f} → {plan.par.max():.4f}",
+            f"peak / mean GPU load, mean over {mean_over}; the worst layer {before.max():.4f} → {plan.par.max():.4f}",
         ),
-        Number("gap to the bound", f"{plan.gap.mean():.2%}", f"in the worst layer {plan.gap.max():.2%}"),
+        Number("gap to the bound", f"{plan.gap.mean():.2%}", f"in the worst layer {plan.gap.max():.2%}{bound_of}"),
         Number("moves", f"{moves:,}", f"{moves / slots:.1%} of the slots get an expert that their GPU did not hold"),
         Number(
             "time saved in a layer's step",
@@ -143,10 +179,23 @@ def _layers_table(plan: Plan) -> Table:
     return Table("The figures of every layer", head, rows, folded=True)
 
 
+def _windows_section(plan: Plan, loads: Loads) -> Section:
+    return Section(
+        "windows",
+        "The peak in every recorded window",
+        "PAR, mean over the layers, if the placement had served the recording from which it was planned. What was not "
+        "planned for, or with little weight, may be far from even.",
+        [window_peaks(plan, loads)],
+    )
+
+
 def _moves_section(plan: Plan) -> Section:
     heading = "Moves from node to node"
     if not plan.moves.any():
         return Section("moves", heading, "Nothing moves: every GPU holds the experts that it needs already.")
-    text = "Experts that GPUs of one node send to GPUs of another, over all layers; within a node on the diagonal."
     figure = node_moves(plan)
-    return Section("moves", heading, f"{text} {figure.layout.meta['label']}.", [figure])
+    moves = figure.layout.meta["label"]
+    if figure.data[0].z.size == 1:
+        return Section("moves", heading, f"There is one node alone: {moves}.")
+    text = "Experts that GPUs of one node send to GPUs of another, over all layers; within a node on the diagonal."
+    return Section("moves", heading, f"{text} {moves}.", [figure])

@@ -5,20 +5,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from equipoise.policies import Oracle
+from equipoise.report.forecast_section import forecast_section
 from equipoise.report.page import Number, Page, Section, Table
 from equipoise.report.policies_over_time import policies_over_time
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from equipoise.forecast import Forecast
     from equipoise.policies import Policy
     from equipoise.simulate import Replay
+
+AT_THE_END = (
+    "Every decision chooses anew; this is the choice of the one that would come next, at the end of the trace. "
+)
 
 
 def simulation_page(
     replays: Mapping[str, Replay],
     policies: Mapping[str, Policy],
     table: Table,
+    expected: Forecast,
     title: str,
     settings: Sequence[tuple[str, str]],
     command: str,
@@ -33,6 +40,8 @@ def simulation_page(
         The policies by the same names.
     table : Table
         The policies beside each other.
+    expected : Forecast
+        What is expected at the end of the trace.
     title : str
         Which trace on which cluster.
     settings : sequence of pairs
@@ -63,6 +72,7 @@ def simulation_page(
                 "slots at a decision, bytes and stall are of all together. The oracle alone knows what comes.",
                 table=table,
             ),
+            *([forecast_section(expected, AT_THE_END)] if expected.tested else []),
         ],
         settings=settings,
         command=command,

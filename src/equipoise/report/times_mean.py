@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from equipoise.report.style import AROUND_ONE
+from equipoise.report.style import AROUND_ONE, FROM_ONE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,18 +21,23 @@ def times_mean(load: NDArray[np.float64], mean: NDArray[np.float64]) -> NDArray[
     return np.divide(load, mean, out=np.full_like(load, np.nan), where=mean > 0)
 
 
-def colour_axis(values: NDArray[np.float64], title: str) -> dict[str, Any]:
-    """Return Plotly's colour axis for :func:`heights` of multiples of the mean, wide enough for all up to fourfold."""
+def colour_axis(values: NDArray[np.float64], title: str, below: bool = True) -> dict[str, Any]:
+    """Return Plotly's colour axis for :func:`heights` of multiples of the mean, wide enough for all up to fourfold.
+
+    It reaches as far below 1 as above, unless nothing is ``below``.
+    """
     farthest = 2.0 ** np.abs(heights(values[values > 0])).max(initial=0.0)
     limit = next((limit for limit in LIMITS if limit >= farthest), LIMITS[-1])
-    ticks = np.geomspace(1 / limit, limit, TICKS)
-    words = [f"{tick:.3g}" for tick in ticks]
+    high = float(np.log2(limit))
+    ticks = np.linspace(-high if below else 0.0, high, TICKS)
+    words = [f"{2**tick:.3g}" for tick in ticks]
     if farthest > limit:
-        words[0], words[-1] = f"{words[0]} or less", f"{words[-1]} or more"
+        words[-1] += " or more"
+        words[0] += " or less" if below else ""
     return {
-        "colorscale": AROUND_ONE,
-        "cmin": -np.log2(limit),
-        "cmax": np.log2(limit),
+        "colorscale": AROUND_ONE if below else FROM_ONE,
+        "cmin": ticks[0],
+        "cmax": ticks[-1],
         "colorbar": {
             "orientation": "h",
             "x": 0,
@@ -41,11 +46,11 @@ def colour_axis(values: NDArray[np.float64], title: str) -> dict[str, Any]:
             "yref": "container",
             "yanchor": "top",
             "lenmode": "pixels",
-            "len": 280,
+            "len": 220,
             "thickness": 10,
             "ypad": 0,
             "title": {"text": title, "side": "top"},
-            "tickvals": np.log2(ticks).tolist(),
+            "tickvals": ticks.tolist(),
             "ticktext": words,
         },
     }
