@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from equipoise.cli.format_options import FileGpus, FileNodes, FirstMoeLayer  # noqa: TC001
+
 
 def routing(
     placement: Annotated[Path, typer.Argument(metavar="PLACEMENT", help="A placement.", show_default=False)],
@@ -24,6 +26,9 @@ def routing(
             show_default=False,
         ),
     ] = None,
+    gpus: FileGpus = None,
+    nodes: FileNodes = None,
+    first_moe_layer: FirstMoeLayer = 0,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object, with the PAR of every layer.")
     ] = False,
@@ -31,14 +36,15 @@ def routing(
     """Show the balance that each engine's choice of replicas makes of a placement, and the best that any could."""
     from equipoise.cli.console import print_json
     from equipoise.cli.routing_figures import figures, print_figures
-    from equipoise.formats import read_loads, read_placement
+    from equipoise.formats import Deployment, read_loads, read_placement
     from equipoise.formats.split_files import check_split_path
     from equipoise.routing.least_peak import least_peak_split
 
     if output:
         check_split_path(output)
     recorded = read_loads(loads)
-    split = least_peak_split(read_placement(placement), recorded)
+    deployment = Deployment(gpus, nodes, first_moe_layer)
+    split = least_peak_split(read_placement(placement, deployment=deployment), recorded)
     found = figures(split, recorded, batch)
     if output:
         split.save(output)

@@ -24,7 +24,7 @@ def rebalance_experts(
     policy: object = None,
     old_p2l: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Re-plan from the live placement; ATOM's arguments and results.
+    """Re-plan from the live placement; ATOM's arguments and results, which are on the device of ``weight``.
 
     Parameters
     ----------
@@ -49,8 +49,6 @@ def rebalance_experts(
         Slots of each expert, padded with -1.
     logcnt : torch.Tensor, int32 ``[layers, experts]``
         Replicas of each expert.
-
-    All three are on the device of ``weight``.
 
     Raises
     ------

@@ -21,6 +21,8 @@ def rebalance_experts(
 
     Groups stay each on a node where the nodes divide the groups; otherwise any expert may live on any GPU.
 
+    All results are torch tensors on the device of ``weight`` where that is a tensor, and NumPy arrays otherwise.
+
     Parameters
     ----------
     weight : ndarray or torch.Tensor, ``[layers, experts]``
@@ -38,8 +40,6 @@ def rebalance_experts(
         Slots of each expert, padded with -1.
     logcnt : int64 ``[layers, experts]``
         Replicas of each expert.
-
-    The three are torch tensors on the device of ``weight`` where that is a tensor, and NumPy arrays otherwise.
 
     Raises
     ------
