@@ -94,6 +94,7 @@ def test_the_figures_are_drawn_with_the_right_numbers(open_page, pages, planned)
     assert page.locator("#gpus .heatmaplayer image").count() == 2
     assert page.locator("#peaks .scatterlayer .point").count() == 4 * 5
     assert page.locator("#layer .barlayer .point").count() == 2 * CLUSTER.slots
+    assert page.evaluate("document.getElementById('layer')._fullLayout.xaxis.range") == [-0.5, 3.5]
     assert page.locator(".missing").count() == 0
 
 

@@ -25,7 +25,8 @@ def before_and_after(plan: Plan, **options: Any) -> go.Figure:
     clusters = plan.before.cluster, plan.placement.cluster
     lines = [_lines_between_nodes(*row) for row in zip(clusters, AXES, strict=True) if row[0].nodes > 1]
     figure.update_layout(shapes=lines)
-    figure.update_xaxes(showgrid=False, **whole_ticks(max(cluster.gpus for cluster in clusters)))
+    gpus = max(cluster.gpus for cluster in clusters)
+    figure.update_xaxes(minallowed=-0.5, maxallowed=gpus - 0.5, showgrid=False, **whole_ticks(gpus))
     figure.update_xaxes(title="GPU", row=2, col=1)
     return figure
 

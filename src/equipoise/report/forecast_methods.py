@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from equipoise.forecast import Forecast
 
-PIXELS_PER_METHOD = 20
+PIXELS_PER_METHOD = 24
 
 
 def par_in_the_past(expected: Forecast) -> dict[str, NDArray[np.float64]]:

@@ -32,7 +32,7 @@ TEMPLATE = go.layout.Template(
 
 def layers_high(layers: int) -> int:
     """Return the pixels that a heat map of this many layers is high."""
-    return max(120, 5 * layers)
+    return max(200, 5 * layers)
 
 
 def whole_ticks(number: int) -> dict[str, int]:

@@ -46,7 +46,7 @@ def colour_axis(values: NDArray[np.float64], title: str, below: bool = True) -> 
             "yref": "container",
             "yanchor": "top",
             "lenmode": "pixels",
-            "len": 220,
+            "len": 240,
             "thickness": 10,
             "ypad": 0,
             "title": {"text": title, "side": "top"},
