@@ -44,6 +44,8 @@ def test_the_page_names_the_files_the_settings_and_the_exact_command(loads, comm
     assert "The report is in page.html\n" in result.stdout
     assert "my loads.npy, 4 GPUs</h1>" in page
     assert "<dd>4 GPUs on 2 nodes, 6 slots on each GPU</dd>" in page
+    assert "The forecast chosen for every layer</h2>" in page
+    assert ("this is the choice of the one that would come next" in page) == (command[0] == "simulate")
     assert f"<code>{shlex.join(['equipoise', *arguments])}</code>".replace("'", "&#39;") in page
 
 
