@@ -140,7 +140,9 @@ def plan(
     done.placement.validate()
     off = np.zeros(layers)
     if groups > 1 and locality != "strict":
-        home = done.home if locality == "soft" else homes(done.placement, groups)
+        home = done.home
+        if home is None or locality == "none":
+            home = homes(done.placement, groups)
         off = off_node_load(done.placement, counts, home)
     return Plan(
         scenarios=scenarios,

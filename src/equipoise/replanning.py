@@ -41,7 +41,7 @@ class Replanned(NamedTuple):
     placement: Placement
     required: NDArray[np.int64]  # [layers], moves without which no placement is valid
     declined: float | None  # the mean PAR that was not worth its moves; None where nothing was declined
-    home: NDArray[np.int64]  # [layers, experts], the node on which each is at home; -1 for any
+    home: NDArray[np.int64] | None  # [layers, experts], the node on which each is at home; None where none left it
 
 
 class Found(NamedTuple):

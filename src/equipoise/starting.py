@@ -9,7 +9,6 @@ import numpy as np
 
 from equipoise.afresh import plan_afresh
 from equipoise.effort import SETTINGS
-from equipoise.locality import homes
 from equipoise.placement import Placement
 from equipoise.replanning import Replanned, replan
 from equipoise.task import Task
@@ -46,7 +45,7 @@ def plan_from_nothing(
         return replan(Task(scenarios, cluster, start, groups, limits), settings, workers, progress)
     if scenarios.windows == 1:
         placement = _afresh(scenarios.mean, cluster, groups, settings, workers, progress)
-        return Replanned(placement, np.zeros(placement.layers, np.int64), None, homes(placement, groups))
+        return Replanned(placement, np.zeros(placement.layers, np.int64), declined=None, home=None)
     found = []
     for number, deviations in enumerate(settings.deviations):
         likely = scenarios.mean + deviations * scenarios.deviation
