@@ -40,15 +40,15 @@ def backtest(
     whole = replace(cluster, dead=())
     last = loads.windows - ahead
     cuts = range(last, max(last - MOST_CUTS, (loads.windows - 1) // 2), -1)
+    halves = [(Loads(loads.counts[:now]), Loads(loads.counts[now : now + ahead])) for now in cuts]
     tested: dict[str, NDArray[np.float64]] = {}
     for at, (name, method) in enumerate(methods.items()):
         par = []
-        for number, now in enumerate(cuts):
-            scenarios = method(Loads(loads.counts[:now]))
-            placement = plan(scenarios, whole, groups=groups, effort="fast", workers=workers).placement
-            par.append(balance(placement, loads.counts[now : now + ahead]).par.mean(axis=0))
+        for number, (past, came) in enumerate(halves):
+            placement = plan(method(past), whole, groups=groups, effort="fast", workers=workers).placement
+            par.append(balance(placement, came).par.mean(axis=0))
             if progress:
-                progress(at * len(cuts) + number + 1, len(methods) * len(cuts))
+                progress(at * len(halves) + number + 1, len(methods) * len(halves))
         if par:
             tested[name] = np.array(par)
     return tested

@@ -44,12 +44,15 @@ class Settings:
     heights: tuple[float, ...]
 
 
+# What varies counts for more: where one load must do for all windows, an expert is taken to be so many standard
+# deviations heavier than in the mean. It is the upper quartile of a normal distribution; FlashLB takes the same.
+DEVIATIONS = 0.67
 # No peak is so far above its bound. Infinity would not do: of an idle layer's bound, 0, it is no number.
 NEVER = 1e5
 
 SETTINGS = {
     "fast": Settings(
-        tolerance=1e-3, worth=NEVER, tries=0, kicks=0, counts=0, windows=4, deviations=(0.67,), heights=(0.0,)
+        tolerance=1e-3, worth=NEVER, tries=0, kicks=0, counts=0, windows=4, deviations=(DEVIATIONS,), heights=(0.0,)
     ),
     "default": Settings(
         tolerance=2e-4,
@@ -58,7 +61,7 @@ SETTINGS = {
         kicks=0,
         counts=512,
         windows=16,
-        deviations=(0.67, 0.0),
+        deviations=(DEVIATIONS, 0.0),
         heights=(0.0, 0.3, 0.6, 0.8),
     ),
     "thorough": Settings(
@@ -68,7 +71,7 @@ SETTINGS = {
         kicks=4,
         counts=8192,
         windows=32,
-        deviations=(0.67, 0.0, 1.33),
+        deviations=(DEVIATIONS, 0.0, 1.33),
         heights=3 * (0.0, 0.3, 0.6, 0.8),
     ),
 }

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
+from equipoise.effort import DEVIATIONS
 from equipoise.errors import check_choice, check_count
 from equipoise.factors import follow_factors
 from equipoise.loads import Loads
-from equipoise.scenarios import DEVIATIONS, Scenarios
+from equipoise.scenarios import Scenarios
 
 if TYPE_CHECKING:
     from collections.abc import Callable

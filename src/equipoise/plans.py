@@ -71,7 +71,7 @@ class Plan:
     @property
     def par(self) -> NDArray[np.float64]:
         """Peak / mean, ``[layers]``: 1 is perfect, and what an idle layer has."""
-        return self._times_mean(self.peak)
+        return self.times_mean(self.peak)
 
     @property
     def par_before(self) -> NDArray[np.float64]:
@@ -81,7 +81,7 @@ class Plan:
     @property
     def bound_on_par(self) -> NDArray[np.float64]:
         """Bound / mean, ``[layers]``: no placement that the settings allow has a lower PAR."""
-        return self._times_mean(self.bound)
+        return self.times_mean(self.bound)
 
     @property
     def loads(self) -> Loads:
@@ -98,7 +98,8 @@ class Plan:
         """Experts that a GPU needs and did not hold ``before``, int64 ``[layers]``."""
         return count_moves(self.before, self.placement)
 
-    def _times_mean(self, load: NDArray[np.float64]) -> NDArray[np.float64]:
+    def times_mean(self, load: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return a load ``[layers]`` in units of the mean GPU load; 1 for idle layers."""
         return np.divide(load, self.mean, out=np.ones_like(load), where=self.mean > 0)
 
     def figure(self, of: Of = "gpus", layer: int | None = None) -> go.Figure:

@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
     from equipoise.placement import Placement
 
-# What varies counts for more: where one load must do for all windows, an expert is taken to be so many standard
-# deviations heavier than in the mean. It is the upper quartile of a normal distribution; FlashLB takes the same.
-DEVIATIONS = 0.67
 # Comparing every window with every other takes time that grows with their square.
 MOST_COMPARED = 64
 

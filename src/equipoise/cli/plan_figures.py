@@ -47,14 +47,11 @@ class Run:
 def figures(plan: Plan, loads: Loads, forecast: Forecast, run: Run) -> dict[str, Any]:
     """Return what was planned and what came of it; PAR and its bounds are in units of the mean GPU load."""
     placement, cluster = plan.placement, plan.placement.cluster
-    bounds = {
-        locality: np.divide(bound, plan.mean, out=np.ones_like(bound), where=plan.mean > 0)
-        for locality, bound in plan.bounds.items()
-    }
+    bounds = {locality: plan.times_mean(bound) for locality, bound in plan.bounds.items()}
     layers = {
         "par_before": plan.par_before,
         "par": plan.par,
-        "bound": bounds[plan.locality],
+        "bound": plan.bound_on_par,
         "gap": plan.gap,
     }
     return {

@@ -113,16 +113,16 @@ def replanned(request: Request, settings: Settings, log: Logger) -> Placement:
 
 def _plan(request: Request, settings: Settings) -> Plan:
     current = _current(request)
-    grouped = request.groups > 1
-    strict = checked_locality(settings.locality, settings.off_node, groups=2)[0] == "strict"
+    locality, off_node = (settings.locality, settings.off_node) if request.groups > 1 else (None, None)
+    strict = checked_locality(locality, off_node, request.groups)[0] == "strict"
     kept = request.groups if strict else 1
     expected = forecast(request.loads, request.cluster, settings.forecast, groups=kept)
     return plan(
         expected.scenarios,
         request.cluster,
         groups=request.groups,
-        locality=settings.locality if grouped else None,
-        off_node=settings.off_node if grouped else None,
+        locality=locality,
+        off_node=off_node,
         current=current,
         **(settings.limits if current else {}),
     )
