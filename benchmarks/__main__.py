@@ -40,7 +40,7 @@ from benchmarks.scale import scale
 from benchmarks.series import SERIES
 from benchmarks.windows import time_windows
 from equipoise import InputError
-from equipoise.effort import Effort
+from equipoise.planning.effort import Effort
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

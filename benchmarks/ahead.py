@@ -11,7 +11,7 @@ import numpy as np
 from benchmarks.peers import VLLM, SGLang
 from benchmarks.planner import Answer
 from equipoise import Placement, balance, plan
-from equipoise.forecast import Method, forecast
+from equipoise.forecasting.forecast import Method, forecast
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from benchmarks.planner import Planner
     from benchmarks.series import Series
     from equipoise import Cluster
-    from equipoise.effort import Effort
+    from equipoise.planning.effort import Effort
 
 
 @dataclass(frozen=True)

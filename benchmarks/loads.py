@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks.cases import CASES
-from equipoise import InputError
-from equipoise.sample import sample_loads
+from equipoise import InputError, sample_loads
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from equipoise.effort import Effort
-    from equipoise.locality import Locality
+    from equipoise.planning.effort import Effort
+    from equipoise.planning.homes import Locality
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from benchmarks.loads import counts_of
 from benchmarks.peers import VLLM
 from benchmarks.planner import Equipoise, Planner
 from equipoise import Placement
-from equipoise.locality import homes, off_node_load
-from equipoise.migration import count_moves
+from equipoise.migration.migration import count_moves
+from equipoise.planning.homes import homes, off_node_load
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from benchmarks.replanning_cases import Ask, Replanning
-    from equipoise.effort import Effort
+    from equipoise.planning.effort import Effort
 
 
 @dataclass(frozen=True)

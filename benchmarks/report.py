@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.verdict import ahead_misses, misses, replanning_misses
-from equipoise.forecast import AUTO
+from equipoise.forecasting.forecast import AUTO
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from benchmarks.compare import Result
-    from equipoise.effort import Effort
+    from equipoise.planning.effort import Effort
 
 SHAPES = {
     (61, 384): [Case("log-normal 61x384", None, 512, 128), Case("log-normal 61x384", None, 1024, 512)],

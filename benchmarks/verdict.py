@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from equipoise.forecast import AUTO
+from equipoise.forecasting.forecast import AUTO
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,7 +13,7 @@ from equipoise import plan
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from equipoise.effort import Effort
+    from equipoise.planning.effort import Effort
 
 WINDOWS = (1, 2, 4, 8, 16)
 

@@ -15,13 +15,13 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmarks.__main__ import app as benchmarks
-from equipoise import Cluster, Placement
+from equipoise import Cluster, Placement, write_placement
 from equipoise.cli import app
 from equipoise.engines.live import Request, replanned
 from equipoise.engines.settings import Settings, read_settings
-from equipoise.formats.table import LOADS, PLACEMENTS
-from equipoise.routing import Routing
-from formats.samples import write_passes, write_statistics
+from equipoise.formats.registry import LOADS, PLACEMENTS
+from equipoise.serving.slot_shares import Routing
+from tests.formats.samples import write_passes, write_statistics
 from tests.pages import DOCS, FENCED, PAGES, ROOT, blocks, commands, shown
 
 torch = pytest.importorskip("torch")
@@ -54,7 +54,8 @@ def recordings(tmp_path, monkeypatch):
         Path(folder).mkdir()
     write_passes(Path("passes"), ranks=4)
     write_statistics(Path("statistics"), counts(5), ranks=4)
-    Placement.default(Cluster(gpus=32, nodes=4, slots_per_gpu=9), experts=256, layers=3).save("placement.json")
+    default = Placement.default(Cluster(gpus=32, nodes=4, slots_per_gpu=9), experts=256, layers=3)
+    write_placement(default, "placement.json")
 
 
 class Reader:

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from benchmarks.cases import CASES
 from benchmarks.loads import counts_of
 from equipoise import Cluster, InputError, balance, plan
-from equipoise.effort import SETTINGS
-from reference.exact import grouped_optimum, optimum
-from reference.original_refinement import original_refinement
-from reference.simple_steps import peak
+from equipoise.planning.effort import SETTINGS
+from tests.reference.exact import grouped_optimum, optimum
+from tests.reference.original_refinement import original_refinement
+from tests.reference.simple_steps import peak
 
 if TYPE_CHECKING:
     from equipoise import Placement, Plan

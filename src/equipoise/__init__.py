@@ -1,25 +1,68 @@
 """Equipoise decides where the experts of a Mixture-of-Experts model live on a GPU cluster."""
 
-from equipoise.balance import Balance, balance
 from equipoise.cluster import Cluster
 from equipoise.engines.deepseek import rebalance_experts
 from equipoise.errors import InputError
+from equipoise.forecasting.forecast import forecast
+from equipoise.formats import (
+    Deployment,
+    read_loads,
+    read_placement,
+    write_loads,
+    write_placement,
+    write_split,
+)
 from equipoise.loads import Loads
-from equipoise.migration import Migration, Traffic
+from equipoise.migration.costs import Costs
+from equipoise.migration.migration import Migration, Traffic, count_moves
 from equipoise.placement import Placement
-from equipoise.planner import plan
-from equipoise.plans import Plan
+from equipoise.planner import plan, warm_up
+from equipoise.planning.forecast import Forecast
+from equipoise.planning.plan import Plan
+from equipoise.planning.scenarios import Scenarios
+from equipoise.replay.policies import Afresh, DeepSeekRule, FewMoves, Never, Oracle, WhenWorth
+from equipoise.replay.simulate import Replay, simulate
+from equipoise.serving.balance import Balance, balance
+from equipoise.serving.best_split import Split, least_peak_split
+from equipoise.serving.slot_shares import slot_shares
+from equipoise.synthetic.sample import sample_loads
+from equipoise.synthetic.traces import synthetic_trace
 
 __all__ = [
+    "Afresh",
     "Balance",
     "Cluster",
+    "Costs",
+    "DeepSeekRule",
+    "Deployment",
+    "FewMoves",
+    "Forecast",
     "InputError",
     "Loads",
     "Migration",
+    "Never",
+    "Oracle",
     "Placement",
     "Plan",
+    "Replay",
+    "Scenarios",
+    "Split",
     "Traffic",
+    "WhenWorth",
     "balance",
+    "count_moves",
+    "forecast",
+    "least_peak_split",
     "plan",
+    "read_loads",
+    "read_placement",
     "rebalance_experts",
+    "sample_loads",
+    "simulate",
+    "slot_shares",
+    "synthetic_trace",
+    "warm_up",
+    "write_loads",
+    "write_placement",
+    "write_split",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from numbers import Integral, Real
 from typing import TYPE_CHECKING
 
@@ -31,4 +32,11 @@ def check_share(name: str, value: object) -> float:
     """Return the value as a float, or raise :class:`InputError` if it is no number from 0 to 1."""
     if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= float(value) <= 1:
         raise InputError(f"{name} is {value!r}; expected a share, from 0 to 1")
+    return float(value)
+
+
+def check_positive(name: str, value: object) -> float:
+    """Return the value as a float, or raise :class:`InputError` if it is no finite number above 0."""
+    if not isinstance(value, Real) or isinstance(value, bool) or not 0 < float(value) < inf:
+        raise InputError(f"{name} is {value!r}; expected a finite number above 0")
     return float(value)

@@ -10,9 +10,6 @@ import numpy as np
 from equipoise.errors import InputError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    import plotly.graph_objects as go
     from numpy.typing import ArrayLike, NDArray
 
 
@@ -94,25 +91,6 @@ class Loads:
         windows = min(len(busy), most)
         first = np.searchsorted(np.arange(len(busy)) * windows // len(busy), np.arange(windows))
         return Loads(np.add.reduceat(self.counts[busy], first, axis=0))
-
-    @classmethod
-    def read(cls, path: str | Path) -> Loads:
-        """Read loads from a file or folder of any known format; see :func:`equipoise.formats.read_loads`."""
-        from equipoise.formats import read_loads
-
-        return read_loads(path)
-
-    def figure(self, layer: int | None = None) -> go.Figure:
-        """Return a Plotly figure of the experts by load: of all layers, or of one.
-
-        Raises
-        ------
-        InputError
-            If Plotly is not installed, or there is no such layer.
-        """
-        from equipoise.report.loads_figure import loads_figure
-
-        return loads_figure(self, layer)
 
 
 def _as_float64(counts: Any) -> NDArray[np.float64]:

@@ -11,8 +11,6 @@ import numpy as np
 from equipoise.errors import InputError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import ArrayLike, NDArray
 
     from equipoise.cluster import Cluster
@@ -145,16 +143,3 @@ class Placement:
             raise InputError(
                 f"layer {layer}, GPU {gpu} holds expert {by_gpu[gpu, place]} twice; expected different experts"
             )
-
-    def save(self, path: str | Path) -> None:
-        """Write the placement, whole or not at all; :func:`equipoise.formats.write_placement` writes for engines."""
-        from equipoise.formats import write_placement
-
-        write_placement(self, path, "equipoise")
-
-    @classmethod
-    def load(cls, path: str | Path) -> Placement:
-        """Read a placement, of Equipoise or of an engine; see :func:`equipoise.formats.read_placement`."""
-        from equipoise.formats import read_placement
-
-        return read_placement(path)

@@ -18,23 +18,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from equipoise.bounds import bounds_by_locality
-from equipoise.checks import checked
-from equipoise.effort import SETTINGS, Effort
-from equipoise.locality import Locality, homes, off_node_load
+from equipoise.cluster import Cluster
 from equipoise.placement import Placement
-from equipoise.plans import Plan
-from equipoise.replanning import replan
-from equipoise.scenarios import Scenarios
-from equipoise.starting import plan_from_nothing
-from equipoise.task import Limits, Task
+from equipoise.planning.afresh import plan_from_nothing
+from equipoise.planning.bounds import bounds_by_locality
+from equipoise.planning.current import Limits, Task
+from equipoise.planning.effort import SETTINGS, Effort
+from equipoise.planning.homes import Locality, homes, off_node_load
+from equipoise.planning.plan import Plan
+from equipoise.planning.replanning import replan
+from equipoise.planning.request import checked
+from equipoise.planning.scenarios import Scenarios
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import ArrayLike, NDArray
 
-    from equipoise.cluster import Cluster
     from equipoise.loads import Loads
 
 
@@ -63,7 +63,8 @@ def plan(
     ----------
     loads : Loads, Scenarios or array_like, ``[windows, layers, experts]`` or fewer axes
         Recorded expert loads, of windows that all stand for what comes equally well; or scenarios, some of which do
-        better. More windows than the effort allows are folded, as :meth:`equipoise.scenarios.Scenarios.folded` does.
+        better. More windows than the effort allows are folded, as
+        :meth:`equipoise.planning.scenarios.Scenarios.folded` does.
     cluster : Cluster
         The GPUs and their slots.
     groups : int
@@ -157,6 +158,17 @@ def plan(
         lost=np.empty((0, 2), np.int64) if current is None else _lost(current, cluster),
         declined=done.declined,
     )
+
+
+def warm_up(replanning: bool = True, windows: int = 1) -> None:
+    """Compile the loops that planning for so many windows needs, and those of replanning too if they are wanted.
+
+    That takes 10 to 30 seconds once, and half a second in every later process.
+    """
+    loads = windows * [[[1, 1]]]
+    tiny = plan(loads, Cluster(gpus=2, nodes=2), groups=2).placement
+    if replanning:
+        plan(loads, tiny.cluster, groups=2, current=tiny)
 
 
 def _lost(current: Placement, cluster: Cluster) -> NDArray[np.int64]:

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from equipoise import Placement
+from equipoise import write_placement
 from equipoise.cli import app
 from equipoise.formats import Deployment, read_loads, read_placement
-from equipoise.formats.table import LOADS, LOADS_WRITTEN, PLACEMENTS
-from formats.samples import COUNTS, PLACEMENT, loads_sample, placement_sample
+from equipoise.formats.registry import LOADS, LOADS_WRITTEN, PLACEMENTS
+from tests.formats.samples import COUNTS, PLACEMENT, loads_sample, placement_sample
 
 pytest.importorskip("torch")
 
@@ -42,7 +42,7 @@ def test_placements_of_every_format_to_every_other(tmp_path, source, target):
 
 
 def test_decoder_layers_are_counted_as_asked(tmp_path):
-    PLACEMENT.save(tmp_path / "own.json")
+    write_placement(PLACEMENT, tmp_path / "own.json")
     options = ("--to", "sglang", "--first-moe-layer", 3, "--num-layers", 6)
     assert equipoise("convert", tmp_path / "own.json", tmp_path / "map.json", *options).exit_code == 0
     rows = json.loads((tmp_path / "map.json").read_text())["physical_to_logical_map"]
@@ -54,7 +54,7 @@ def test_nodes_are_those_that_are_said(tmp_path):
     path = placement_sample("sglang", tmp_path)
     output = tmp_path / "own.json"
     equipoise("convert", path, output, "--gpus", 4, "--nodes", 2, "--first-moe-layer", 1)
-    assert Placement.load(output).cluster.nodes == 2
+    assert read_placement(output).cluster.nodes == 2
 
 
 def test_a_format_that_is_forced_says_what_the_file_is(tmp_path):
@@ -87,7 +87,7 @@ def test_a_format_that_is_forced_says_what_the_file_is(tmp_path):
 )
 def test_what_cannot_be_converted_leaves_nothing(tmp_path, monkeypatch, arguments, code, message):
     placement_sample("sglang", tmp_path).rename(tmp_path / "map.json")
-    PLACEMENT.save(tmp_path / "own.json")
+    write_placement(PLACEMENT, tmp_path / "own.json")
     before = sorted(tmp_path.iterdir())
     monkeypatch.chdir(tmp_path)
     result = equipoise("convert", *arguments)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from equipoise import Cluster, Migration, Placement
+from equipoise import Cluster, Migration, Placement, write_placement
 from equipoise.cli import app
 
 OLD = Placement([[0, 1, 2, 3, 0, 1, 2, 3], [0, 1, 2, 3, 2, 3, 0, 1]], Cluster(gpus=4, nodes=2, slots_per_gpu=2), 4)
@@ -20,7 +20,7 @@ def diff(*arguments):
 @pytest.fixture
 def saved(tmp_path):
     def save(placement, name):
-        placement.save(tmp_path / name)
+        write_placement(placement, tmp_path / name)
         return tmp_path / name
 
     return save

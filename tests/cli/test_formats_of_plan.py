@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 
 from equipoise.cli import app
 from equipoise.formats import Deployment, read_placement, write_placement
-from equipoise.formats.table import PLACEMENTS
-from formats.engines import sglang_slots
-from formats.samples import COUNTS, PLACEMENT, loads_sample
+from equipoise.formats.registry import PLACEMENTS
+from tests.formats.engines import sglang_slots
+from tests.formats.samples import COUNTS, PLACEMENT, loads_sample
 
 pytest.importorskip("yaml")
 CLUSTER = ("--gpus", 4, "--nodes", 2, "--redundant", 2)

@@ -6,11 +6,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from equipoise import Cluster, Placement, balance, plan
+from equipoise import Cluster, Placement, balance, forecast, plan, read_placement, sample_loads
 from equipoise.cli import app
-from equipoise.cli.plan_figures import what_was_planned
-from equipoise.forecast import forecast
-from equipoise.sample import sample_loads
+from equipoise.cli.summaries.plan import what_was_planned
 
 COUNTS = np.random.default_rng(0).integers(1, 100, (2, 3, 16))
 
@@ -44,7 +42,7 @@ def test_the_figures_are_those_of_the_placement_written(loads, tmp_path):
         "plan", loads, "--gpus", 4, "--nodes", 2, "--groups", 4, "--redundant", 8, "-o", output, "--json"
     )
     assert result.exit_code == 0
-    figures, placement = json.loads(result.stdout), Placement.load(output)
+    figures, placement = json.loads(result.stdout), read_placement(output)
     scenarios = forecast(COUNTS, placement.cluster, groups=4).scenarios
     assert placement.cluster == Cluster(gpus=4, nodes=2, slots_per_gpu=6)
 
@@ -111,7 +109,7 @@ def test_what_is_planned_for_is_what_the_library_expects(tmp_path, method):
     figures, cluster = json.loads(result.stdout), Cluster(gpus=4, slots_per_gpu=5)
     found = forecast(past, cluster, method)
     assert np.array_equal(
-        Placement.load(tmp_path / "placement.json").phy2log, plan(found.scenarios, cluster).placement.phy2log
+        read_placement(tmp_path / "placement.json").phy2log, plan(found.scenarios, cluster).placement.phy2log
     )
     assert (figures["forecast"], figures["scenarios"]) == (found.used(), found.scenarios.windows)
     assert figures["backtest"] == {name: pytest.approx(par.mean()) for name, par in found.tested.items()}

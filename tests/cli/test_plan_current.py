@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from equipoise import Placement, balance
+from equipoise import balance, read_placement
 from equipoise.cli import app
-from equipoise.migration import count_moves
+from equipoise.migration.migration import count_moves
 
 RNG = np.random.default_rng(0)
 BEFORE, AFTER = RNG.lognormal(3, 1, (2, 3, 16)).astype(int)
@@ -54,11 +54,11 @@ def test_more_gpus_keep_the_slots_of_each(files):
 def test_moves_keep_to_the_budget_and_are_counted_from_the_current_placement(files, tmp_path, budget, most):
     loads, live = files
     figures = figures_of("plan", loads, "--current", live, "--max-moves", budget, "-o", tmp_path / "new.json")
-    moves = count_moves(Placement.load(live), Placement.load(tmp_path / "new.json"))
+    moves = count_moves(read_placement(live), read_placement(tmp_path / "new.json"))
     assert figures["by_layer"]["moves"] == moves.tolist()
     assert figures["moves"] == moves.sum() <= most
     assert figures["par"]["mean"] <= figures["par_before"]["mean"]
-    before = balance(Placement.load(live), AFTER).par.mean()
+    before = balance(read_placement(live), AFTER).par.mean()
     assert figures["par_before"]["mean"] == pytest.approx(before)
 
 

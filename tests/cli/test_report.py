@@ -96,7 +96,7 @@ def test_a_missing_package_is_told_before_anything_is_planned(loads, option, mon
         raise InputError(f"{name} is not installed")
 
     monkeypatch.setattr("equipoise.planner.plan", lambda *_, **__: pytest.fail("planned"))
-    monkeypatch.setattr("equipoise.cli.report_files.import_module", missing)
+    monkeypatch.setattr("equipoise.cli.options.reports.import_module", missing)
     result = equipoise("plan", loads, *ON_CLUSTER, option, "a.png")
     module = "equipoise.report" if option == "--report" else "equipoise.report.picture"
     assert (result.exit_code, result.stderr) == (1, f"error: {module} is not installed\n")

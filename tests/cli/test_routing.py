@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from equipoise import Cluster, Placement, balance
+from equipoise import Cluster, Placement, balance, least_peak_split, write_placement
 from equipoise.cli import app
-from equipoise.routing import Routing
-from equipoise.routing.least_peak import least_peak_split
+from equipoise.serving.slot_shares import Routing
 
 PLACEMENT = Placement([[0, 1, 2, 0, 1, 0], [2, 1, 0, 2, 0, 1]], Cluster(gpus=3, slots_per_gpu=2), experts=3)
 LOADS = np.array([[[90, 30, 10], [5, 6, 7]], [[10, 10, 10], [1, 2, 3]]])
@@ -22,7 +21,7 @@ def routing(*arguments):
 
 @pytest.fixture
 def files(tmp_path):
-    PLACEMENT.save(tmp_path / "placement.json")
+    write_placement(PLACEMENT, tmp_path / "placement.json")
     np.save(tmp_path / "loads.npy", LOADS)
     return tmp_path / "placement.json", tmp_path / "loads.npy"
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from equipoise import Cluster, Placement
+from equipoise import Cluster, Placement, write_placement
 from equipoise.cli import app
 
 
@@ -28,7 +28,7 @@ def loads(tmp_path):
 def placement(tmp_path):
     path = tmp_path / "placement.json"
     rows = [[0, 1, 2, 0, 1, 2, 0, 3], [0, 1, 2, 3, 0, 1, 2, 3]]
-    Placement(rows, Cluster(gpus=4, nodes=2, slots_per_gpu=2), experts=4).save(path)
+    write_placement(Placement(rows, Cluster(gpus=4, nodes=2, slots_per_gpu=2), experts=4), path)
     return path
 
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from equipoise import Cluster, Loads
-from equipoise.cli import app, progress
-from equipoise.costs import Costs
-from equipoise.policies import DeepSeekRule, FewMoves, Never, Oracle, WhenWorth
-from equipoise.simulate import simulate
+from equipoise import Cluster, Loads, simulate
+from equipoise.cli import app
+from equipoise.cli.terminal import progress
+from equipoise.migration.costs import Costs
+from equipoise.replay.policies import DeepSeekRule, FewMoves, Never, Oracle, WhenWorth
 
 TRACE = np.random.default_rng(0).lognormal(3, 1, (9, 3, 16)).round()
 CLUSTER = Cluster(gpus=4, nodes=2, slots_per_gpu=5)

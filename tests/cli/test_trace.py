@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from equipoise import Loads
+from equipoise import read_loads, synthetic_trace
 from equipoise.cli import app
-from equipoise.traces import synthetic_trace
 
 SMALL = ("--windows", 4, "--layers", 2, "--experts", 8)
 
@@ -27,7 +26,7 @@ def test_the_file_holds_the_trace_and_one_line_says_that_it_is_synthetic(tmp_pat
     assert result.stdout == (
         f"{path}: 4 windows x 2 layers x 8 experts, a synthetic trace (slow); nothing of it was recorded\n"
     )
-    np.testing.assert_array_equal(Loads.read(path).counts, expected.counts)
+    np.testing.assert_array_equal(read_loads(path).counts, expected.counts)
     with np.load(path) as archive:
         assert archive["counts"].dtype == np.int64
 

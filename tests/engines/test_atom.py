@@ -7,7 +7,7 @@ import pytest
 
 from equipoise import Cluster, Placement, plan
 from equipoise.engines.atom import rebalance_experts
-from equipoise.migration import count_moves
+from equipoise.migration.migration import count_moves
 
 torch = pytest.importorskip("torch")
 

@@ -10,10 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from equipoise import Cluster, InputError, Placement, plan
+from equipoise import Cluster, InputError, Placement, forecast, plan
 from equipoise.engines.live import Request, cluster_of, replanned
 from equipoise.engines.settings import Settings
-from equipoise.forecast import forecast
 
 LOG = logging.getLogger("test")
 LOADS = np.random.default_rng(0).lognormal(5, 1, (1, 3, 16)).round()

@@ -12,10 +12,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from equipoise import Cluster, Loads, Placement, balance, plan
+from equipoise import Cluster, Placement, balance, forecast, plan, read_loads
 from equipoise.engines.sglang import register
-from equipoise.forecast import forecast
-from equipoise.migration import count_moves
+from equipoise.migration.migration import count_moves
 
 torch = pytest.importorskip("torch")
 
@@ -107,7 +106,7 @@ def test_a_server_starts_from_what_its_recorder_dumped(server, sglang_locations,
     torch.save(dump, server.moe.init_expert_location)
     placement = placement_of(sglang_locations.compute_initial_expert_location_metadata(None, moe_ep_rank=3))
     cluster = Cluster(gpus=GPUS, nodes=2, slots_per_gpu=3)
-    expected = forecast(Loads.read(server.moe.init_expert_location), cluster, groups=4)
+    expected = forecast(read_loads(server.moe.init_expert_location), cluster, groups=4)
     strict = plan(expected.scenarios, cluster, groups=4)
     np.testing.assert_array_equal(placement.phy2log, strict.placement.phy2log)
 

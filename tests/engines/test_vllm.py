@@ -18,7 +18,7 @@ import pytest
 from equipoise import Cluster, Placement, balance
 from equipoise.engines.live import live_settings
 from equipoise.engines.vllm import EquipoisePolicy, register
-from equipoise.migration import count_moves
+from equipoise.migration.migration import count_moves
 
 torch = pytest.importorskip("torch")
 

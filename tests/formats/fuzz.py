@@ -17,9 +17,9 @@ from pathlib import Path
 
 from equipoise import InputError
 from equipoise.formats import holds_placement, read_loads, read_placement
-from equipoise.formats.table import LOADS, PLACEMENTS
-from formats.mutations import damaged
-from formats.samples import DEPLOYMENT, loads_sample, placement_sample
+from equipoise.formats.registry import LOADS, PLACEMENTS
+from tests.formats.mutations import damaged
+from tests.formats.samples import DEPLOYMENT, loads_sample, placement_sample
 
 SECONDS_FOR_A_FILE = 10
 BYTES_FOR_ALL = 6 * 2**30

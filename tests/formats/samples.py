@@ -9,7 +9,7 @@ import numpy as np
 
 from equipoise import Cluster, Loads, Placement
 from equipoise.formats import Deployment, write_loads, write_placement
-from equipoise.formats.table import LOADS, PLACEMENTS
+from equipoise.formats.registry import LOADS, PLACEMENTS
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from equipoise import InputError
 from equipoise.formats import holds_placement, read_loads, read_placement
-from equipoise.formats.table import LOADS, PLACEMENTS
-from formats.fuzz import read_anyhow, samples
-from formats.mutations import damaged
-from formats.samples import DEPLOYMENT
+from equipoise.formats.registry import LOADS, PLACEMENTS
+from tests.formats.fuzz import read_anyhow, samples
+from tests.formats.mutations import damaged
+from tests.formats.samples import DEPLOYMENT
 
 LITTLE = 256 * 2**20
 FORMATS = [*LOADS, *PLACEMENTS]

@@ -5,9 +5,9 @@ import os
 import numpy as np
 import pytest
 
-from equipoise import InputError, Loads
+from equipoise import InputError
 from equipoise.formats import read_loads
-from equipoise.formats.table import LOADS
+from equipoise.formats.registry import LOADS
 
 
 def test_what_neither_content_nor_suffix_shows_is_refused_with_a_list_of_the_formats(tmp_path):
@@ -42,7 +42,7 @@ def test_suffixes_in_capitals_are_the_same(tmp_path):
     path = tmp_path / "LOADS.NPY"
     with path.open("wb") as file:
         np.save(file, [[1, 2]])
-    assert Loads.read(str(path)).counts.tolist() == [[[1, 2]]]
+    assert read_loads(str(path)).counts.tolist() == [[[1, 2]]]
 
 
 def test_every_recorded_file_can_be_read(real_loads):

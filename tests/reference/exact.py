@@ -13,7 +13,7 @@ import numpy as np
 from ortools.sat.python import cp_model
 
 from equipoise import InputError
-from reference.simple_steps import groupings
+from tests.reference.simple_steps import groupings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

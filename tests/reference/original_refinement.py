@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from reference.simple_steps import adams_counts, pack
+from tests.reference.simple_steps import adams_counts, pack
 
 if TYPE_CHECKING:
-    from reference.simple_steps import Counts, Floats, Held
+    from tests.reference.simple_steps import Counts, Floats, Held
 
 
 def original_refinement(load: Floats, gpus: int, slots_per_gpu: int) -> Held:

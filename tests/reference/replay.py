@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 
 from equipoise import Loads, Migration, plan
-from equipoise.policies import Oracle
+from equipoise.replay.policies import Oracle
 
 
 def slow_replay(trace, cluster, policy, groups, interval, window, costs):

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from equipoise import InputError
-from reference.exact import exact_peak, grouped_optimum, optimum, soft_optimum, windows_optimum
-from reference.original_refinement import original_refinement, transfer_once
-from reference.simple_steps import adams_counts, best_grouping, groupings, pack, peak
+from tests.reference.exact import exact_peak, grouped_optimum, optimum, soft_optimum, windows_optimum
+from tests.reference.original_refinement import original_refinement, transfer_once
+from tests.reference.simple_steps import adams_counts, best_grouping, groupings, pack, peak
 
 TINY = [(3, 2, 2), (3, 2, 3), (4, 2, 2), (4, 2, 3), (4, 3, 2), (5, 3, 2)]  # experts, GPUs, slots per GPU
 

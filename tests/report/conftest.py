@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from equipoise import Cluster, Loads, plan
-from equipoise.forecast import forecast
-from equipoise.report.plan_page import plan_page
+from equipoise import Cluster, Loads, forecast, plan
+from equipoise.report.pages.plan import plan_page
 
 COUNTS = np.random.default_rng(0).lognormal(3, 1, (6, 5, 16)).round()
 CLUSTER = Cluster(gpus=4, nodes=2, slots_per_gpu=6)

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 from numba import njit
 
+from equipoise.solver.all_counts import _fill, _next_counts, try_all_counts
 from equipoise.solver.bounding import raise_bound
-from equipoise.solver.enumeration import _fill, _next_counts, try_all_counts
-from equipoise.solver.filling import fill
+from equipoise.solver.free_slots import fill
 from equipoise.solver.grouping import group
 from equipoise.solver.heap import pop, push, replace
+from equipoise.solver.other_starts import first_transfer, try_other_counts
 from equipoise.solver.packing import pack
-from equipoise.solver.refinement import refine
 from equipoise.solver.relief import relieve
-from equipoise.solver.repacking import first_transfer, try_other_counts
 from equipoise.solver.replication import replicate, replicate_sparingly
-from equipoise.solver.swapping import settle
+from equipoise.solver.swaps import settle
+from equipoise.solver.transfers import refine
 from equipoise.solver.windows import mean_peak, next_pressed, set_aim, set_windows, weigh_holders, weigh_windows
 
 if TYPE_CHECKING:

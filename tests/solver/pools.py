@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from equipoise.solver.pool import Pool, empty_pool, empty_queues
-from solver.compiled import pack_pool, replicate_experts
+from tests.solver.compiled import pack_pool, replicate_experts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 
 from equipoise.solver.bounding import PRECISION
-from reference.exact import grouped_optimum, optimum
-from solver.compiled import raised_bound
-from solver.pools import layers
+from tests.reference.exact import grouped_optimum, optimum
+from tests.solver.compiled import raised_bound
+from tests.solver.pools import layers
 
 
 def bound_of(load, gpus, slots_per_gpu, most_copies):

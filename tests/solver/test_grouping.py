@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from equipoise.solver.grouping import empty_grouping
-from reference.exact import optimum
-from reference.simple_steps import best_grouping
-from solver.compiled import group_nodes
+from tests.reference.exact import optimum
+from tests.reference.simple_steps import best_grouping
+from tests.solver.compiled import group_nodes
 
 
 def grouped(load, nodes):

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from solver.compiled import pop_top, push_entry, replace_top
+from tests.solver.compiled import pop_top, push_entry, replace_top
 
 # Few different keys, so that ties are many; pushed in any order of the items.
 ENTRIES = st.lists(st.sampled_from([-1.0, 0.0, 0.5, 7.0]), min_size=1, max_size=20).flatmap(

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from solver.pools import assert_consistent, layers, packed_pool
+from tests.solver.pools import assert_consistent, layers, packed_pool
 
 
 @st.composite

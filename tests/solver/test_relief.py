@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from equipoise.solver.course import Course, empty_courses
+from equipoise.solver.history import Course, empty_courses
 from equipoise.solver.pool import Pool, empty_queues
-from equipoise.solver.pricing import Terms
+from equipoise.solver.prices import Terms
 from equipoise.solver.relief import LEAST_PRICE, LEAST_RELIEF, MOST_TRIED, empty_room
 from equipoise.solver.windows import Windows, empty_windows
-from reference.changes import Layer, State, changes
-from solver.compiled import fill_slots, relieve_pool, set_loads_of_windows
-from solver.pools import assert_consistent, loaded_pool, pool_of
+from tests.reference.changes import Layer, State, changes
+from tests.solver.compiled import fill_slots, relieve_pool, set_loads_of_windows
+from tests.solver.pools import assert_consistent, loaded_pool, pool_of
 
 MANY = 100  # more changes than any of these pools takes
 # Sums of the same squares in another order differ by less, as a share of the square of the whole load.

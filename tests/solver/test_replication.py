@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from equipoise.solver.pool import empty_queues
-from reference.simple_steps import adams_counts
-from solver.compiled import replicate_experts_sparingly
-from solver.pools import layers, loaded_pool, replicated_pool
+from tests.reference.simple_steps import adams_counts
+from tests.solver.compiled import replicate_experts_sparingly
+from tests.solver.pools import layers, loaded_pool, replicated_pool
 
 
 @settings(deadline=None)

@@ -6,7 +6,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from equipoise.solver.windows import empty_windows
-from solver.compiled import (
+from tests.solver.compiled import (
     mean_peak_of_windows,
     next_pressed_gpu,
     set_aim_of_windows,
@@ -14,7 +14,7 @@ from solver.compiled import (
     weigh_all_windows,
     weigh_holders_in_windows,
 )
-from solver.pools import layers, packed_pool, pool_of
+from tests.solver.pools import layers, packed_pool, pool_of
 
 
 @st.composite

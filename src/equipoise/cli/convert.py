@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from equipoise.cli.format_options import (  # noqa: TC001
+from equipoise.cli.options.formats import (  # noqa: TC001
     FileGpus,
     FileNodes,
     FirstMoeLayer,
@@ -34,8 +34,8 @@ def convert(
     if source.resolve() == output.resolve():
         raise typer.BadParameter("the result would replace what is read", param_hint="OUT")
 
-    from equipoise.cli.console import counted, print_line
-    from equipoise.cli.loads_figures import shape_in_words
+    from equipoise.cli.summaries.words import counted, shape_in_words
+    from equipoise.cli.terminal.console import print_line
     from equipoise.formats import (
         Deployment,
         holds_placement,
@@ -44,8 +44,8 @@ def convert(
         write_loads,
         write_placement,
     )
-    from equipoise.formats.table import PLACEMENTS
-    from equipoise.formats.whole_file import check_writable
+    from equipoise.formats.files.atomic import check_writable
+    from equipoise.formats.registry import PLACEMENTS
 
     check_writable(output)
     forced = source_format or output_format

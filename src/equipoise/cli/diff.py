@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from equipoise.cli.format_options import FileGpus, FileNodes, FirstMoeLayer  # noqa: TC001
-from equipoise.cli.sizes import parse_size
+from equipoise.cli.options.formats import FileGpus, FileNodes, FirstMoeLayer  # noqa: TC001
+from equipoise.cli.options.values import parse_size
 
 
 def diff(
@@ -31,15 +31,15 @@ def diff(
     ] = False,
 ) -> None:
     """Show what moves between two placements: how many experts, over which links, in how many batches."""
-    from equipoise.cli.console import print_json
-    from equipoise.cli.diff_figures import figures, print_figures
+    from equipoise.cli.summaries.diff import print_summary, summary
+    from equipoise.cli.terminal.console import print_json
     from equipoise.formats import Deployment, read_placement
-    from equipoise.migration import Migration
+    from equipoise.migration.migration import Migration
 
     deployment = Deployment(gpus, nodes, first_moe_layer)
     before, after = (read_placement(path, deployment=deployment) for path in (old, new))
-    found = figures(Migration(before, after), old, new, expert_bytes)
+    found = summary(Migration(before, after), old, new, expert_bytes)
     if as_json:
         print_json(found)
     else:
-        print_figures(found)
+        print_summary(found)

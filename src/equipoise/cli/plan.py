@@ -7,11 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-from equipoise.cli.format_options import FirstMoeLayer, FromFormat, NumLayers, ToPlacement  # noqa: TC001
-from equipoise.cli.shares import parse_moves, parse_share
-from equipoise.effort import Effort  # noqa: TC001
-from equipoise.forecast import Method  # noqa: TC001
-from equipoise.locality import Locality  # noqa: TC001
+from equipoise.cli.options.formats import FirstMoeLayer, FromFormat, NumLayers, ToPlacement  # noqa: TC001
+from equipoise.cli.options.values import parse_moves, parse_share
+from equipoise.forecasting.forecast import Method  # noqa: TC001
+from equipoise.planning.effort import Effort  # noqa: TC001
+from equipoise.planning.homes import Locality  # noqa: TC001
 
 
 def plan(
@@ -90,18 +90,19 @@ def plan(
     if output_format is not None and output is None:
         raise typer.BadParameter("say which file to write with --output", param_hint="--to")
 
-    from equipoise.checks import checked
-    from equipoise.cli.cluster_options import SAMPLE, ClusterOptions
-    from equipoise.cli.console import counted, print_json
-    from equipoise.cli.plan_figures import Run, figures, print_figures, what_was_planned
-    from equipoise.cli.progress import progress_bar
-    from equipoise.cli.report_files import check_report_files, this_command
-    from equipoise.cli.stopwatch import stopwatch
-    from equipoise.forecast import forecast as expect
+    from equipoise.cli.options.cluster import SAMPLE, ClusterOptions
+    from equipoise.cli.options.reports import check_report_files, this_command
+    from equipoise.cli.summaries.plan import Run, print_summary, summary, what_was_planned
+    from equipoise.cli.summaries.words import counted
+    from equipoise.cli.terminal.console import print_json
+    from equipoise.cli.terminal.progress import progress_bar
+    from equipoise.cli.terminal.stopwatch import stopwatch
+    from equipoise.forecasting.forecast import forecast as expect
     from equipoise.formats import Deployment, check_placement_path, read_loads, read_placement, write_placement
     from equipoise.planner import plan as plan_placement
-    from equipoise.ready import get_ready
-    from equipoise.sample import sample_loads
+    from equipoise.planner import warm_up
+    from equipoise.planning.request import checked
+    from equipoise.synthetic.sample import sample_loads
 
     if output is not None:
         check_placement_path(output, output_format)
@@ -124,7 +125,7 @@ def plan(
     }
     kept = checked(loads.layers, loads.experts, cluster, **asked).locality
     with progress_bar("getting ready"), stopwatch() as start:
-        get_ready(replanning=bool(live or cluster.dead or kept == "soft"), windows=loads.windows)
+        warm_up(replanning=bool(live or cluster.dead or kept == "soft"), windows=loads.windows)
     with progress_bar("looking back") as progress, stopwatch() as looking_back:
         in_groups = groups if kept == "strict" else 1
         expected = expect(loads, cluster, forecast, groups=in_groups, workers=workers, progress=progress)
@@ -133,18 +134,19 @@ def plan(
     if output is not None:
         write_placement(result.placement, output, output_format, deployment)
     run = Run(recording, current, groups, effort, start, looking_back, time, output, report, png)
-    found = figures(result, loads, expected, run)
+    found = summary(result, loads, expected, run)
     title = f"Plan for {recording.name if recording else 'the synthetic sample'}, {counted(cluster.gpus, 'GPU')}"
     with progress_bar("drawing"):
         if report is not None:
-            from equipoise.report.plan_page import plan_page
+            from equipoise.report.pages.plan import plan_page
 
             plan_page(result, loads, expected, title, what_was_planned(found), this_command()).save(report)
         if png is not None:
+            from equipoise.report import plan_figure
             from equipoise.report.picture import save_picture
 
-            save_picture(result.figure(), title, png)
+            save_picture(plan_figure(result), title, png)
     if as_json:
         print_json(found)
     else:
-        print_figures(found)
+        print_summary(found)

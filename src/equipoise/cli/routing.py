@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from equipoise.cli.format_options import FileGpus, FileNodes, FirstMoeLayer  # noqa: TC001
+from equipoise.cli.options.formats import FileGpus, FileNodes, FirstMoeLayer  # noqa: TC001
 
 
 def routing(
@@ -34,22 +34,22 @@ def routing(
     ] = False,
 ) -> None:
     """Show the balance that each engine's choice of replicas makes of a placement, and the best that any could."""
-    from equipoise.cli.console import print_json
-    from equipoise.cli.routing_figures import figures, print_figures
+    from equipoise.cli.summaries.routing import print_summary, summary
+    from equipoise.cli.terminal.console import print_json
     from equipoise.formats import Deployment, read_loads, read_placement
-    from equipoise.formats.split_files import check_split_path
-    from equipoise.routing.least_peak import least_peak_split
+    from equipoise.formats.splits import check_split_path, write_split
+    from equipoise.serving.best_split import least_peak_split
 
     if output:
         check_split_path(output)
     recorded = read_loads(loads)
     deployment = Deployment(gpus, nodes, first_moe_layer)
     split = least_peak_split(read_placement(placement, deployment=deployment), recorded)
-    found = figures(split, recorded, batch)
+    found = summary(split, recorded, batch)
     if output:
-        split.save(output)
+        write_split(split, output)
     files = {"placement": str(placement), "loads": str(loads), "output": str(output) if output else None}
     if as_json:
         print_json({**files, **found})
     else:
-        print_figures({**files, **found})
+        print_summary({**files, **found})

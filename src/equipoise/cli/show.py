@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from equipoise.cli.format_options import FileGpus, FileNodes, FromFormat  # noqa: TC001
+from equipoise.cli.options.formats import FileGpus, FileNodes, FromFormat  # noqa: TC001
 
 
 def show(
@@ -18,18 +18,18 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, with all figures.")] = False,
 ) -> None:
     """Show what recorded loads or a placement hold; a placement of Equipoise that is not valid is an error."""
-    from equipoise.cli import loads_figures, placement_figures
-    from equipoise.cli.console import print_json
+    from equipoise.cli.summaries import loads, placement
+    from equipoise.cli.terminal.console import print_json
     from equipoise.formats import Deployment, holds_placement, read_loads, read_placement
-    from equipoise.formats.table import PLACEMENTS
+    from equipoise.formats.registry import PLACEMENTS
 
     if file_format in PLACEMENTS if file_format else holds_placement(file):
-        found = placement_figures.figures(read_placement(file, file_format, Deployment(gpus, nodes)))
-        print_figures = placement_figures.print_figures
+        found = placement.summary(read_placement(file, file_format, Deployment(gpus, nodes)))
+        print_summary = placement.print_summary
     else:
-        found = loads_figures.figures(read_loads(file, file_format))
-        print_figures = loads_figures.print_figures
+        found = loads.summary(read_loads(file, file_format))
+        print_summary = loads.print_summary
     if as_json:
         print_json({"file": str(file), **found})
     else:
-        print_figures(str(file), found)
+        print_summary(str(file), found)

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from equipoise.cli.shares import parse_moves
-from equipoise.cli.sizes import parse_size
-from equipoise.forecast import Method  # noqa: TC001
+from equipoise.cli.options.values import parse_moves, parse_size
+from equipoise.forecasting.forecast import Method  # noqa: TC001
 
 if TYPE_CHECKING:
-    from equipoise.simulate import Replay
+    from equipoise.replay.simulate import Replay
 
 
 def simulate(
@@ -74,18 +73,27 @@ def simulate(
     if recording is not None and gpus is None:
         raise typer.BadParameter("say how many GPUs the trace is replayed on", param_hint="--gpus")
 
-    from equipoise.cli.cluster_options import SAMPLE, ClusterOptions
-    from equipoise.cli.console import counted, print_json
-    from equipoise.cli.progress import progress_bar
-    from equipoise.cli.report_files import check_report_files, this_command
-    from equipoise.cli.simulate_figures import Run, figures, policies, policies_table, print_figures, what_was_replayed
-    from equipoise.costs import Costs
+    from equipoise.cli.options.cluster import SAMPLE, ClusterOptions
+    from equipoise.cli.options.reports import check_report_files, this_command
+    from equipoise.cli.summaries.simulate import (
+        Run,
+        policies,
+        policies_table,
+        print_summary,
+        summary,
+        what_was_replayed,
+    )
+    from equipoise.cli.summaries.words import counted
+    from equipoise.cli.terminal.console import print_json
+    from equipoise.cli.terminal.progress import progress_bar
+    from equipoise.formats import read_loads
     from equipoise.loads import Loads
-    from equipoise.sample import sample_loads
-    from equipoise.simulate import simulate as replay
+    from equipoise.migration.costs import Costs
+    from equipoise.replay.simulate import simulate as replay
+    from equipoise.synthetic.sample import sample_loads
 
     check_report_files(report, png, {"trace": recording})
-    trace = Loads.read(recording) if recording else sample_loads()
+    trace = read_loads(recording) if recording else sample_loads()
     options = ClusterOptions(gpus, nodes, redundant, slots=None, dead=None)
     cluster = options.cluster(trace.experts, None if recording else SAMPLE)
     costs = Costs(expert_bytes, within_nodes, between_nodes)
@@ -104,12 +112,12 @@ def simulate(
                 progress=lambda done, total: progress(len(replays) * total + done, len(compared) * total),
             )
     run = Run(recording, cluster, groups, interval, window, forecast, interval_seconds, costs, report, png)
-    found = figures(replays, trace, run)
+    found = summary(replays, trace, run)
     title = f"Replay of {recording.name if recording else 'the synthetic sample'}, {counted(cluster.gpus, 'GPU')}"
     if report is not None:
-        from equipoise.forecast import forecast as expect
-        from equipoise.report.page import Table
-        from equipoise.report.simulation_page import simulation_page
+        from equipoise.forecasting.forecast import forecast as expect
+        from equipoise.report.pages.page import Table
+        from equipoise.report.pages.simulation import simulation_page
 
         table = Table("The policies", *policies_table(found))
         with progress_bar("looking back") as progress:
@@ -117,11 +125,11 @@ def simulate(
         page = simulation_page(replays, compared, table, expected, title, what_was_replayed(found), this_command())
         page.save(report)
     if png is not None:
+        from equipoise.report.figures.policies_over_time import policies_over_time
         from equipoise.report.picture import save_picture
-        from equipoise.report.policies_over_time import policies_over_time
 
         save_picture(policies_over_time(replays), title, png)
     if as_json:
         print_json(found)
     else:
-        print_figures(found)
+        print_summary(found)

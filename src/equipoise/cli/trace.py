@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from equipoise.traces import Regime, synthetic_trace
+from equipoise.synthetic.traces import Regime, synthetic_trace
 
 
 def trace(
@@ -36,9 +36,9 @@ def trace(
 
     import numpy as np
 
-    from equipoise.cli.console import print_line
-    from equipoise.cli.loads_figures import shape_in_words
-    from equipoise.formats.whole_file import check_writable, write_whole
+    from equipoise.cli.summaries.words import shape_in_words
+    from equipoise.cli.terminal.console import print_line
+    from equipoise.formats.files.atomic import check_writable, write_whole
 
     check_writable(output)
     shape = {"windows": windows, "layers": layers, "experts": experts}

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from equipoise.checks import checked_locality
 from equipoise.cluster import Cluster
 from equipoise.engines.settings import read_settings
 from equipoise.errors import InputError
-from equipoise.forecast import forecast
+from equipoise.forecasting.forecast import forecast
 from equipoise.placement import Placement
-from equipoise.planner import plan
-from equipoise.ready import get_ready
+from equipoise.planner import plan, warm_up
+from equipoise.planning.request import checked_locality
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from equipoise.engines.settings import Settings
-    from equipoise.plans import Plan
+    from equipoise.planning.plan import Plan
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,8 +72,8 @@ def live_settings() -> Settings:
 @cache
 def prepare() -> None:
     """Get ready once in a process, before the first plan that anybody waits for."""
-    get_ready()
-    get_ready(windows=2)
+    warm_up()
+    warm_up(windows=2)
 
 
 def same_parameters(ours: Callable[..., Any], theirs: Callable[..., Any]) -> bool:

@@ -11,12 +11,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args
 
-from equipoise.checks import checked_locality
 from equipoise.errors import InputError, check_choice, check_share
-from equipoise.forecast import AUTO, Method
-from equipoise.formats.refusals import naming
-from equipoise.locality import Locality
-from equipoise.shares import moves_of, share_of
+from equipoise.forecasting.forecast import AUTO, Method
+from equipoise.formats.files.refusals import naming
+from equipoise.planning.homes import Locality
+from equipoise.planning.request import checked_locality
+from equipoise.units import moves_of, share_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -46,7 +46,7 @@ class Settings:
     off_node : float or None
         Share of the load that may be served off its group's home node.
     forecast : str
-        What stands for the traffic to come; see :func:`equipoise.forecast.forecast`.
+        What stands for the traffic to come; see :func:`equipoise.forecasting.forecast.forecast`.
 
     Raises
     ------

@@ -5,12 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from equipoise.formats.choosing import format_to_read, loads_format_to_write, placement_format_to_write
 from equipoise.formats.deployment import Deployment
-from equipoise.formats.glimpse import Glimpse
-from equipoise.formats.refusals import naming
-from equipoise.formats.table import LOADS, LOADS_WRITTEN, PLACEMENTS
-from equipoise.formats.whole_file import check_writable, write_whole
+from equipoise.formats.files.atomic import check_writable, write_whole
+from equipoise.formats.files.refusals import naming
+from equipoise.formats.registry import (
+    LOADS,
+    LOADS_WRITTEN,
+    PLACEMENTS,
+    format_to_read,
+    loads_format_to_write,
+    placement_format_to_write,
+)
+from equipoise.formats.sniffing import Glimpse
+from equipoise.formats.splits import write_split
 
 if TYPE_CHECKING:
     from equipoise.loads import Loads
@@ -24,6 +31,7 @@ __all__ = [
     "read_placement",
     "write_loads",
     "write_placement",
+    "write_split",
 ]
 
 
@@ -35,7 +43,7 @@ def read_loads(path: str | Path, format: str | None = None) -> Loads:  # noqa: A
     path : str or Path
         A file or, where an engine writes one for each rank, the folder of them.
     format : str, optional
-        A name in :data:`equipoise.formats.table.LOADS`; otherwise the content says which format it is.
+        A name in :data:`equipoise.formats.registry.LOADS`; otherwise the content says which format it is.
 
     Returns
     -------
@@ -70,7 +78,7 @@ def read_placement(
     path : str or Path
         The file.
     format : str, optional
-        A name in :data:`equipoise.formats.table.PLACEMENTS`; otherwise the content says which format it is.
+        A name in :data:`equipoise.formats.registry.PLACEMENTS`; otherwise the content says which format it is.
     deployment : Deployment
         What an engine's file does not say; those of SGLang and TensorRT-LLM do not say how many GPUs there are.
 
@@ -157,7 +165,8 @@ def write_placement(
     path : str or Path
         The file.
     format : str, optional
-        A name in :data:`equipoise.formats.table.PLACEMENTS`; otherwise the suffix says which, or it is Equipoise's own.
+        A name in :data:`equipoise.formats.registry.PLACEMENTS`; otherwise the suffix says which, or it is Equipoise's
+        own.
     deployment : Deployment
         Which decoder layers the placement's layers are, for engines that count all of them.
 

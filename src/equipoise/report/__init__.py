@@ -6,3 +6,7 @@ from equipoise.errors import InputError
 
 if not (find_spec("plotly") and find_spec("jinja2")):
     raise InputError("a report needs Plotly and Jinja, which are not installed; pip install 'equipoise[report]'")
+
+from equipoise.report.figures.by_name import loads_figure, plan_figure
+
+__all__ = ["loads_figure", "plan_figure"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from equipoise.errors import InputError
-from equipoise.formats.whole_file import write_whole
+from equipoise.formats.files.atomic import write_whole
 
 try:
     import kaleido

@@ -10,7 +10,7 @@ from equipoise.solver.compiling import kernel
 from equipoise.solver.heap import sort
 from equipoise.solver.packing import pack
 from equipoise.solver.pool import Pool, Queues, empty_pool, empty_queues, peak
-from equipoise.solver.swapping import settle
+from equipoise.solver.swaps import settle
 
 if TYPE_CHECKING:
     from equipoise.solver.arrays import Floats, Integers

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from equipoise.solver.compiling import kernel
-from equipoise.solver.course import GIVE, GPU, RECEIVER, TAKE, note
+from equipoise.solver.history import GIVE, GPU, RECEIVER, TAKE, note
 from equipoise.solver.pool import Pool, holds, peak, swap_parcels, transfer
-from equipoise.solver.pricing import is_off, price_of_adding, price_of_dropping, price_parcels
+from equipoise.solver.prices import is_off, price_of_adding, price_of_dropping, price_parcels
 from equipoise.solver.windows import mean_peak, next_pressed, set_aim, weigh_holders, weigh_windows
 
 if TYPE_CHECKING:
     from equipoise.solver.arrays import Floats, Integers
-    from equipoise.solver.course import Course
-    from equipoise.solver.pricing import Terms
+    from equipoise.solver.history import Course
+    from equipoise.solver.prices import Terms
     from equipoise.solver.windows import Windows
 
 # Pressure that falls by less than this share of the peak's square has not fallen: nobody notices a GPU that is a

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from equipoise.solver.compiling import entry, kernel
-from equipoise.solver.course import Course, note
-from equipoise.solver.filling import fill
+from equipoise.solver.free_slots import fill
+from equipoise.solver.history import Course, note
 from equipoise.solver.pool import Pool, Queues, empty_pool, empty_queues, peak
-from equipoise.solver.pricing import Terms
-from equipoise.solver.refinement import Search, empty_search, improve
+from equipoise.solver.prices import Terms
 from equipoise.solver.relief import Room, empty_room, relieve
+from equipoise.solver.transfers import Search, empty_search, improve
 from equipoise.solver.windows import Windows, empty_windows, set_windows
 
 if TYPE_CHECKING:

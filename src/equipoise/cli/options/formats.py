@@ -1,0 +1,61 @@
+"""The options that say what a file is, and what an engine's file does not say; the same for all commands."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from equipoise.formats.files.refusals import shown
+from equipoise.formats.registry import LOADS, LOADS_WRITTEN, PLACEMENTS
+
+
+def parse_format(text: str) -> str:
+    """Return the name of a format, of loads or of placements.
+
+    Raises
+    ------
+    typer.BadParameter
+        If there is none of this name.
+
+    Examples
+    --------
+    >>> parse_format("tensorrt-llm")
+    'tensorrt-llm'
+    """
+    if text not in LOADS and text not in PLACEMENTS:
+        raise typer.BadParameter(
+            f"{shown(text)} is no format; expected, for loads, {', '.join(LOADS)}, or for placements, "
+            f"{', '.join(PLACEMENTS)}"
+        )
+    return text
+
+
+def _format(option: str, text: str) -> Any:
+    return typer.Option(option, parser=parse_format, metavar="FORMAT", help=text, show_default=False)
+
+
+FromFormat = Annotated[str | None, _format("--from", "Format of what is read; otherwise its content says.")]
+ToPlacement = Annotated[
+    str | None, _format("--to", f"Format of the placement: {', '.join(PLACEMENTS)}; otherwise the suffix says.")
+]
+ToFormat = Annotated[
+    str | None,
+    _format(
+        "--to",
+        f"Format of OUT: for loads {', '.join(LOADS_WRITTEN)}, for placements {', '.join(PLACEMENTS)}; otherwise the "
+        "suffix says.",
+    ),
+]
+FileGpus = Annotated[
+    int | None, typer.Option("--gpus", min=1, help="GPUs in all, where a placement's file does not say.")
+]
+FileNodes = Annotated[
+    int | None, typer.Option("--nodes", min=1, help="Nodes they are in, where the file does not say; otherwise 1.")
+]
+FirstMoeLayer = Annotated[
+    int, typer.Option(min=0, help="Dense layers before the first with experts, for engines that count them.")
+]
+NumLayers = Annotated[
+    int | None, typer.Option(min=1, help="Decoder layers in all, for SGLang; otherwise the last has experts.")
+]

@@ -1,0 +1,1 @@
+"""What commands say of their results, for people and for machines."""

@@ -1,0 +1,64 @@
+"""The summary of a placement, as a table and as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from equipoise.cli.summaries.words import cluster_in_words, counted
+from equipoise.cli.terminal.console import print_line, print_pairs
+from equipoise.cli.terminal.strip import print_strips
+from equipoise.errors import InputError
+
+if TYPE_CHECKING:
+    from equipoise.placement import Placement
+
+
+def summary(placement: Placement) -> dict[str, Any]:
+    """Return the shape, the replicas and the duplicates of a placement, and what is not valid about it."""
+    copies = placement.logcnt
+    layer, expert = (int(i) for i in np.unravel_index(copies.argmax(), copies.shape))
+    return {
+        "kind": "placement",
+        "cluster": asdict(placement.cluster),
+        "layers": placement.layers,
+        "slots": placement.cluster.slots,
+        "experts": placement.experts,
+        "redundant": placement.cluster.live_slots - placement.experts,
+        "experts_with_copies": (copies > 1).sum(axis=1).tolist(),
+        "most_copies": {"copies": int(copies.max()), "layer": layer, "expert": expert},
+        "duplicates": placement.duplicates.tolist(),
+        "valid": (fault := _fault(placement)) is None,
+        "fault": fault,
+    }
+
+
+def print_summary(file: str, summary: dict[str, Any]) -> None:
+    """Print the summary for a person."""
+    most, copied = summary["most_copies"], summary["experts_with_copies"]
+    print_line(f"placement {file}")
+    print_line()
+    print_strips({"experts with copies": copied}, low=min(copied))
+    print_line()
+    print_pairs(
+        [
+            ("cluster", cluster_in_words(summary["cluster"])),
+            ("shape", f"{counted(summary['layers'], 'layer')} x {counted(summary['slots'], 'slot')}"),
+            ("experts", f"{summary['experts']}, and {summary['redundant']} redundant slots in a layer"),
+            ("experts with copies", f"{np.mean(copied):.1f} in a layer, {min(copied)} to {max(copied)}"),
+            ("most copies", f"{most['copies']}, of expert {most['expert']} in layer {most['layer']}"),
+            ("duplicates", f"{sum(summary['duplicates'])}"),
+            ("valid", f"no: {summary['fault']}" if summary["fault"] else "yes"),
+        ]
+    )
+
+
+def _fault(placement: Placement) -> str | None:
+    """Return what is not valid, if anything; engines' planners put an expert on a GPU twice."""
+    try:
+        placement.validate()
+    except InputError as error:
+        return str(error)
+    return None

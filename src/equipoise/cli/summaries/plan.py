@@ -1,0 +1,199 @@
+"""The summary of a plan, as a table and as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from equipoise.cli.options.reports import print_files
+from equipoise.cli.summaries.words import cluster_in_words, counted, shape_in_words
+from equipoise.cli.terminal.console import print_line, print_pairs, print_table
+from equipoise.cli.terminal.strip import print_strips
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from equipoise.cli.terminal.stopwatch import Time
+    from equipoise.loads import Loads
+    from equipoise.planning.forecast import Forecast
+    from equipoise.planning.plan import Plan
+
+
+LOST_PRINTED = 4
+FORECASTS_PRINTED = 3
+
+
+@dataclass(frozen=True)
+class Run:
+    """The files, settings and times of a run that the plan itself does not know."""
+
+    recording: Path | None
+    current: Path | None
+    groups: int
+    effort: str
+    start: Time
+    looking_back: Time
+    time: Time
+    output: Path | None
+    report: Path | None
+    png: Path | None
+
+
+def summary(plan: Plan, loads: Loads, forecast: Forecast, run: Run) -> dict[str, Any]:
+    """Return what was planned and what came of it; PAR and its bounds are in units of the mean GPU load."""
+    placement, cluster = plan.placement, plan.placement.cluster
+    bounds = {locality: plan.times_mean(bound) for locality, bound in plan.bounds.items()}
+    layers = {
+        "par_before": plan.par_before,
+        "par": plan.par,
+        "bound": plan.bound_on_par,
+        "gap": plan.gap,
+    }
+    return {
+        "loads": str(run.recording) if run.recording else "synthetic sample",
+        "synthetic": run.recording is None,
+        "windows": loads.windows,
+        "layers": loads.layers,
+        "experts": loads.experts,
+        "cluster": asdict(cluster),
+        "slots": cluster.slots,
+        "redundant": cluster.live_slots - loads.experts,
+        "groups": run.groups,
+        "locality": plan.locality,
+        "current": str(run.current) if run.current else None,
+        "effort": run.effort,
+        "forecast": forecast.used(),
+        "scenarios": plan.scenarios.windows,
+        "backtest": {method: float(par.mean()) for method, par in forecast.tested.items()},
+        **{name: _mean_and_worst(values) for name, values in layers.items()},
+        "bounds": {locality: float(bound.mean()) for locality, bound in bounds.items()},
+        "off_node_share": float(np.average(plan.off_node, weights=plan.mean)) if plan.mean.any() else 0.0,
+        "experts_with_copies": float((placement.logcnt > 1).sum(axis=1).mean()),
+        "duplicates": int(placement.duplicates.sum()),
+        "moves": int(plan.moves.sum()),
+        "moved_share": float(plan.moves.sum() / (placement.layers * cluster.live_slots)),
+        "required": int(plan.required.sum()),
+        "lost": [{"layer": layer, "expert": expert} for layer, expert in plan.lost.tolist()],
+        "declined_par": plan.declined,
+        "milliseconds": run.time.milliseconds,
+        "backtest_milliseconds": run.looking_back.milliseconds,
+        "start_milliseconds": run.start.milliseconds,
+        "compiling_milliseconds": run.start.compiling,
+        "output": str(run.output) if run.output else None,
+        "report": str(run.report) if run.report else None,
+        "png": str(run.png) if run.png else None,
+        "by_layer": {
+            name: values.tolist()
+            for name, values in (layers | {"moves": plan.moves, "off_node_share": plan.off_node}).items()
+        },
+    }
+
+
+def print_summary(summary: dict[str, Any]) -> None:
+    """Print the summary for a person."""
+    print_pairs(what_was_planned(summary))
+    print_line()
+    print_strips({"PAR before": summary["by_layer"]["par_before"], "PAR after": summary["by_layer"]["par"]}, low=1.0)
+    print_line()
+    print_table(("", "mean", "worst", "layer"), _balance_rows(summary))
+    print_line()
+    print_pairs(_what_it_takes(summary))
+    print_line()
+    if summary["declined_par"]:
+        now = summary["par"]["mean"]
+        print_line(f"Not worth it: PAR {now:.4f} to {summary['declined_par']:.4f}. Nothing moves that need not.")
+    if summary["lost"]:
+        print_line(f"No live GPU holds {_lost_in_words(summary['lost'])}: their weights must come from disk.")
+    print_line("PAR is peak / mean GPU load; at 1, which is perfect, no GPU waits for another.")
+    print_line("No placement that these settings allow gets below the bound.")
+    if summary["scenarios"] > 1:
+        print_line("Both are means over the windows planned for, the bound of a plan for each.")
+    print_files({"placement": summary["output"], "report": summary["report"], "picture": summary["png"]})
+
+
+def _mean_and_worst(values: NDArray[np.float64]) -> dict[str, float | int]:
+    worst = int(values.argmax())
+    return {"mean": float(values.mean()), "worst": float(values[worst]), "worst_layer": worst}
+
+
+def what_was_planned(summary: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the loads, the cluster and the settings by name; a line without one belongs to the line before."""
+    rows = [
+        ("loads", summary["loads"] + (", in DeepSeek-V3's shape" if summary["synthetic"] else "")),
+        ("", shape_in_words(summary)),
+        ("cluster", cluster_in_words(summary["cluster"])),
+        ("", f"{summary['slots']} slots for a layer, {summary['redundant']} of them redundant"),
+        ("groups", _groups_in_words(summary)),
+        ("effort", summary["effort"]),
+        *_forecast_in_words(summary),
+    ]
+    return [*rows, ("current", summary["current"])] if summary["current"] else rows
+
+
+def _forecast_in_words(summary: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return what is planned for, and the PAR that it would have had in the past; nothing of a single window."""
+    if summary["windows"] == 1:
+        return []
+    used = [f"{method} in {counted(layers, 'layer')}" for method, layers in summary["forecast"].items()]
+    others = len(used) - FORECASTS_PRINTED
+    rows = [("forecast", ", ".join(used[:FORECASTS_PRINTED]) + (f", and {others} more" if others > 0 else ""))]
+    if summary["backtest"]:
+        best = sorted(summary["backtest"].items(), key=lambda tested: tested[1])[:FORECASTS_PRINTED]
+        rows.append(("", "PAR in the past: " + ", ".join(f"{method} {par:.3f}" for method, par in best)))
+    return rows
+
+
+def _groups_in_words(summary: dict[str, Any]) -> str:
+    if summary["groups"] == 1:
+        return "1 expert group"
+    kept = {
+        "strict": "each kept on its node",
+        "soft": "at home on a node each, served on others too",
+        "none": "not kept together",
+    }
+    return f"{summary['groups']} expert groups, {kept[summary['locality']]}"
+
+
+def _balance_rows(summary: dict[str, Any]) -> list[tuple[str, str, str, str]]:
+    before = "with the current placement" if summary["current"] else "in the default layout"
+    formats = {
+        "par_before": (f"PAR before, {before}", ".4f"),
+        "par": ("PAR after", ".4f"),
+        "bound": ("bound on PAR", ".4f"),
+        "gap": ("gap to the bound", ".2%"),
+    }
+    rows = ((words, summary[name], form) for name, (words, form) in formats.items())
+    return [
+        (words, format(values["mean"], form), format(values["worst"], form), str(values["worst_layer"]))
+        for words, values, form in rows
+    ]
+
+
+def _what_it_takes(summary: dict[str, Any]) -> list[tuple[str, str]]:
+    why = "of compiling, once" if summary["compiling_milliseconds"] else "of getting ready"
+    back = f", and {summary['backtest_milliseconds'] / 1e3:.1f} s of looking back" if summary["backtest"] else ""
+    required = f"; {summary['required']} of them cannot be saved" if summary["required"] else ""
+    rows = [
+        ("experts with copies", f"{summary['experts_with_copies']:.1f} in a layer"),
+        ("duplicates", f"{counted(summary['duplicates'], 'expert')} twice on a GPU"),
+        ("moves", f"{summary['moves']}, {summary['moved_share']:.1%} of the slots{required}"),
+        ("time", f"{summary['milliseconds']:.1f} ms"),
+        ("", f"after {summary['start_milliseconds'] / 1e3:.1f} s {why}{back}"),
+    ]
+    if summary["groups"] > 1:
+        bounds = ", ".join(f"{locality} {bound:.4f}" for locality, bound in summary["bounds"].items())
+        rows += [
+            ("served off its node", f"{summary['off_node_share']:.1%} of the load"),
+            ("bound by locality", bounds),
+        ]
+    return rows
+
+
+def _lost_in_words(lost: list[dict[str, int]]) -> str:
+    """Return ``"expert 3 of layer 0 and 5 others"``."""
+    named = ", ".join(f"expert {one['expert']} of layer {one['layer']}" for one in lost[:LOST_PRINTED])
+    return named if len(lost) <= LOST_PRINTED else f"{named} and {counted(len(lost) - LOST_PRINTED, 'other')}"

@@ -1,0 +1,38 @@
+"""Numbers, shapes, clusters and sizes in words, as all summaries say them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from equipoise.units import DECIMAL_UNITS
+
+
+def counted(number: int, noun: str) -> str:
+    """Return the number with its noun: ``"1 node"``, ``"4 nodes"``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def shape_in_words(summary: dict[str, Any]) -> str:
+    """Return ``"16 windows x 58 layers x 256 experts"``."""
+    return " x ".join(counted(summary[f"{axis}s"], axis) for axis in ("window", "layer", "expert"))
+
+
+def cluster_in_words(cluster: dict[str, Any]) -> str:
+    """Return ``"32 GPUs on 4 nodes, 9 slots on each GPU"``, and how many GPUs are dead."""
+    gpus, nodes = counted(cluster["gpus"], "GPU"), counted(cluster["nodes"], "node")
+    dead = f"; {counted(len(cluster['dead']), 'GPU')} dead" if cluster["dead"] else ""
+    return f"{gpus} on {nodes}, {counted(cluster['slots_per_gpu'], 'slot')} on each GPU{dead}"
+
+
+def size_in_words(size: int) -> str:
+    """Return the size in the largest decimal unit that it fills.
+
+    Examples
+    --------
+    >>> size_in_words(1_500_000_000), size_in_words(999), size_in_words(1)
+    ('1.5 GB', '999 bytes', '1 byte')
+    """
+    for unit, unit_size in DECIMAL_UNITS.items():
+        if size >= unit_size:
+            return f"{size / unit_size:.1f} {unit}"
+    return counted(size, "byte")

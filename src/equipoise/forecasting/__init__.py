@@ -1,0 +1,1 @@
+"""Which windows of the past stand for the traffic to come."""

@@ -1,0 +1,80 @@
+"""Which forecast would have served best: plans made for the past, judged by what came after it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from equipoise.loads import Loads
+from equipoise.planner import plan
+from equipoise.serving.balance import balance
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from equipoise.cluster import Cluster
+    from equipoise.planning.scenarios import Scenarios
+
+# How often the past is cut in two, a past to plan by and what came then: the latest cuts are the most like now.
+MOST_CUTS = 4
+
+
+def backtest(
+    loads: Loads,
+    cluster: Cluster,
+    methods: dict[str, Callable[[Loads], Scenarios]],
+    groups: int,
+    ahead: int,
+    workers: int | None,
+    progress: Callable[[int, int], None] | None,
+) -> dict[str, NDArray[np.float64]]:
+    """Return the PAR of every method, float64 ``[cuts, layers]``, on the windows after each cut.
+
+    Half of the windows, and at least one, are always left to plan by; where there are too few, nothing is tested. GPUs
+    that are dead now were alive then.
+    """
+    whole = replace(cluster, dead=())
+    last = loads.windows - ahead
+    cuts = range(last, max(last - MOST_CUTS, (loads.windows - 1) // 2), -1)
+    halves = [(Loads(loads.counts[:now]), Loads(loads.counts[now : now + ahead])) for now in cuts]
+    tested: dict[str, NDArray[np.float64]] = {}
+    for at, (name, method) in enumerate(methods.items()):
+        par = []
+        for number, (past, came) in enumerate(halves):
+            placement = plan(method(past), whole, groups=groups, effort="fast", workers=workers).placement
+            par.append(balance(placement, came).par.mean(axis=0))
+            if progress:
+                progress(at * len(halves) + number + 1, len(methods) * len(halves))
+        if par:
+            tested[name] = np.array(par)
+    return tested
+
+
+def choose(tested: dict[str, NDArray[np.float64]], first: str, layers: int) -> tuple[str, ...]:
+    """Return for each layer the method of least expected PAR; the first, unless another is better by no accident.
+
+    A few cuts of one layer say little, and all layers together say what a method is worth on this traffic. So the
+    difference to the first method that is expected in a layer lies between what was seen there and the mean over all
+    layers: the nearer to what was seen, the more layers differ, and the less the cuts of one layer do (the estimator of
+    James and Stein).
+    """
+    if not tested or len(tested[first]) == 1:
+        return (first,) * layers
+    names = [first, *(name for name in tested if name != first)]
+    expected = np.array([_expected(tested[name] - tested[first]) for name in names])
+    return tuple(names[i] for i in expected.argmin(axis=0))
+
+
+def _expected(difference: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the difference of PAR to expect in each layer, from those seen ``[cuts, layers]``."""
+    cuts, layers = difference.shape
+    seen, mean = difference.mean(axis=0), difference.mean()
+    accident = difference.var(axis=0, ddof=1).mean() / cuts
+    between = max(float(seen.var()) - accident, 0.0)
+    trust = between / (between + accident) if between > 0 else 0.0
+    doubt = 2 * np.sqrt(accident / layers)
+    return np.asarray(mean + trust * (seen - mean) + doubt)

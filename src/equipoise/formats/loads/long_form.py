@@ -1,0 +1,89 @@
+"""Loads in long form: a table with the columns window, layer, expert and load, one row for each that is not zero."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from equipoise.errors import InputError
+from equipoise.formats.files.refusals import listed
+from equipoise.formats.files.size_guard import check_numbers
+from equipoise.formats.loads.counts import recorded_counts
+from equipoise.loads import Loads
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+INDICES = ("window", "layer", "expert")
+COLUMNS = (*INDICES, "load")
+
+
+def places_of(columns: Sequence[str]) -> dict[str, int]:
+    """Return where the four columns are among those of a table, whatever their case; there may be others.
+
+    Raises
+    ------
+    InputError
+        If one is missing or there twice.
+    """
+    names = [name.strip().lower() for name in columns]
+    for name in COLUMNS:
+        if names.count(name) != 1:
+            found = "no column" if name not in names else "more than one column"
+            raise InputError(f"has {found} {name} among {listed(columns)}; expected {', '.join(COLUMNS)}")
+    return {name: names.index(name) for name in COLUMNS}
+
+
+def loads_of_columns(columns: Mapping[str, NDArray[Any]], path: Path) -> Loads:
+    """Return the loads that the rows stand for; what has no row is zero.
+
+    Windows and layers are those that have a row, in the order of their numbers, which need not begin at 0 nor follow
+    on each other. Experts keep their numbers.
+
+    Raises
+    ------
+    InputError
+        If there is no row, an index is no whole number of at least 0, two rows are for the same expert, or the rows
+        stand for more than a file of this size should.
+    """
+    if len(columns["load"]) == 0:
+        raise InputError("has no rows; expected one for each window, layer and expert")
+    window, layer, expert = (_index(name, columns[name]) for name in INDICES)
+    windows, window = np.unique(window, return_inverse=True)
+    layers, layer = np.unique(layer, return_inverse=True)
+    shape = (len(windows), len(layers), int(expert.max()) + 1)
+    check_numbers(shape[0] * shape[1] * shape[2], path)
+    place = np.ravel_multi_index((window, layer, expert), shape)
+    _refuse_two_of_one(place)
+    counts = np.zeros(shape)
+    counts.ravel()[place] = columns["load"]
+    return Loads(counts)
+
+
+def columns_of_loads(loads: Loads) -> dict[str, NDArray[Any]]:
+    """Return the columns with a row for every window, layer and expert, in this order."""
+    counts = recorded_counts(loads)
+    window, layer, expert = np.indices(counts.shape, dtype=np.int32)
+    return {"window": window.ravel(), "layer": layer.ravel(), "expert": expert.ravel(), "load": counts.ravel()}
+
+
+def _index(name: str, values: NDArray[Any]) -> NDArray[np.int64]:
+    """Return a column as int64."""
+    with np.errstate(invalid="ignore"):
+        bad = np.flatnonzero(~((values >= 0) & (values < 2**53) & (values % 1 == 0)))
+    if len(bad):
+        raise InputError(f"row {bad[0] + 1}: {name} is {values[bad[0]]}; expected a whole number of at least 0")
+    return values.astype(np.int64)
+
+
+def _refuse_two_of_one(place: NDArray[np.int64]) -> None:
+    """Refuse two rows with the same window, layer and expert."""
+    order = np.argsort(place, kind="stable")
+    again = np.flatnonzero(np.diff(place[order]) == 0)
+    if len(again):
+        first, second = order[again[0]] + 1, order[again[0] + 1] + 1
+        raise InputError(f"rows {first} and {second} are for the same window, layer and expert; expected one row")

@@ -1,0 +1,56 @@
+"""Loads in NumPy files: an ``.npy`` array, or an ``.npz`` archive with one array or one named ``counts``."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from equipoise.errors import InputError
+from equipoise.formats.files.numpy_files import opened_archive, read_array
+from equipoise.formats.files.refusals import listed
+from equipoise.formats.loads.counts import recorded_counts
+from equipoise.loads import Loads
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import BinaryIO
+
+    from numpy.typing import NDArray
+
+    from equipoise.formats.sniffing import Glimpse
+
+
+def is_numpy(glimpse: Glimpse) -> bool:
+    """Return whether it is an array or an archive of arrays."""
+    return glimpse.head.startswith(b"\x93NUMPY") or any(name.endswith(".npy") for name in glimpse.names)
+
+
+def read_numpy(path: Path) -> Loads:
+    """Read loads ``[experts]``, ``[layers, experts]`` or ``[windows, layers, experts]``, running no code.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged, holds Python objects, or holds several arrays and none named ``counts``.
+    """
+    with path.open("rb") as file:
+        is_archive = file.read(2) == b"PK"
+        file.seek(0)
+        return Loads(_only_array(file) if is_archive else read_array(file))
+
+
+def encode_numpy(loads: Loads) -> bytes:
+    """Return an ``.npz`` archive with the loads under ``counts``."""
+    content = BytesIO()
+    np.savez_compressed(content, counts=recorded_counts(loads))
+    return content.getvalue()
+
+
+def _only_array(file: BinaryIO) -> NDArray[Any]:
+    with opened_archive(file) as archive:
+        names = list(archive)
+        if "counts" not in names and len(names) != 1:
+            raise InputError(f"holds the arrays {listed(names)}; expected a single one, or one named counts")
+        return np.asarray(archive["counts" if "counts" in names else names[0]])

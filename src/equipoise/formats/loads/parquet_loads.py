@@ -1,0 +1,84 @@
+"""Loads as Parquet in long form: the columns window, layer, expert and load."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+from equipoise.errors import InputError
+from equipoise.formats.files.size_guard import check_numbers
+from equipoise.formats.loads.long_form import COLUMNS, columns_of_loads, loads_of_columns, places_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from equipoise.formats.sniffing import Glimpse
+    from equipoise.loads import Loads
+
+
+def is_parquet(glimpse: Glimpse) -> bool:
+    """Return whether it begins as Parquet does."""
+    return glimpse.head.startswith(b"PAR1")
+
+
+def read_parquet(path: Path) -> Loads:
+    """Read a table with the columns window, layer, expert and load; :mod:`equipoise.formats.loads.long_form` says how.
+
+    Raises
+    ------
+    InputError
+        If pyarrow is not installed, the file is damaged, or it is no such table of numbers.
+    """
+    arrow, parquet = _pyarrow()
+    try:
+        with path.open("rb") as file:
+            table = parquet.ParquetFile(file)
+            fields = {
+                name: table.schema_arrow.field(place) for name, place in places_of(table.schema_arrow.names).items()
+            }
+            for name, field in fields.items():
+                if not arrow.types.is_integer(field.type) and not (
+                    name == "load" and arrow.types.is_floating(field.type)
+                ):
+                    raise InputError(f"{name} is of type {field.type}; expected whole numbers")
+            check_numbers(len(COLUMNS) * table.metadata.num_rows, path)
+            rows = table.read(columns=[field.name for field in fields.values()])
+        return loads_of_columns({name: _column(name, rows[field.name]) for name, field in fields.items()}, path)
+    except (InputError, OSError, MemoryError):
+        raise
+    except Exception as error:  # Arrow has errors of its own for damage
+        raise InputError(f"not a readable Parquet file: {error}") from None
+
+
+def encode_parquet(loads: Loads) -> bytes:
+    """Return the file's bytes.
+
+    Raises
+    ------
+    InputError
+        If pyarrow is not installed.
+    """
+    arrow, parquet = _pyarrow()
+    content = BytesIO()
+    parquet.write_table(arrow.table(columns_of_loads(loads)), content)
+    return content.getvalue()
+
+
+def _column(name: str, column: Any) -> NDArray[Any]:
+    if column.null_count:
+        raise InputError(f"{name} is empty in {column.null_count} rows; expected a number in each")
+    array: NDArray[Any] = column.to_numpy()
+    return array
+
+
+def _pyarrow() -> tuple[Any, Any]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise InputError(
+            "Parquet files need pyarrow, which is not installed; pip install 'equipoise[parquet]'"
+        ) from None
+    return pyarrow, pyarrow.parquet

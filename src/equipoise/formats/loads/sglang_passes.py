@@ -1,0 +1,105 @@
+"""Recordings of SGLang's expert distribution recorder in the modes ``per_pass`` and ``per_token``: a folder of ``.pt``.
+
+Every rank writes a file with a record of each forward pass, ``global_physical_count`` ``[layers, slots]``: what it sent
+to each slot. ``last_physical_to_logical_map`` says which expert each slot held when the recording ended.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from equipoise.errors import InputError
+from equipoise.formats.files.refusals import listed, naming, shown
+from equipoise.formats.files.size_guard import check_numbers
+from equipoise.formats.files.torch_files import as_array, read_torch
+from equipoise.formats.loads.counts import checked_map, logical_counts
+from equipoise.loads import Loads
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from equipoise.formats.sniffing import Glimpse
+
+
+def is_sglang_passes(glimpse: Glimpse) -> bool:
+    """Return whether it is a folder of torch files, or one file of such a folder."""
+    return glimpse.pickles("records") or (not glimpse.head and any(name.endswith(".pt") for name in glimpse.names))
+
+
+def read_sglang_passes(path: Path) -> Loads:
+    """Read a folder with the files of all ranks; each forward pass becomes a window, in rising order.
+
+    Ranks are added up, and slots to experts by the map of their own file. Passes that a rank did not record, as the
+    first and last may be, are left out.
+
+    Raises
+    ------
+    InputError
+        If torch is not installed, a file is damaged or lacks something, a rank's file is missing, a pass is there
+        twice, or none is complete.
+    """
+    if not path.is_dir():
+        raise InputError("is the recording of one rank; give the folder that holds the files of all ranks")
+    files = sorted(path.glob("*.pt"))
+    if not files:
+        raise InputError("holds no .pt files; expected one of every rank")
+    loads: dict[int, NDArray[Any]] = {}
+    seen: set[tuple[int, int, str]] = set()
+    for file in files:
+        with naming(Path(file.name)):
+            for number, rank, gatherer, counts in _records(file):
+                if (number, rank, gatherer) in seen:
+                    raise InputError(
+                        f"has pass {number} of rank {rank} once more; expected one recording in the folder"
+                    )
+                if loads and counts.shape != next(iter(loads.values())).shape:
+                    raise InputError(f"has {_shape(counts)}; expected as many layers and experts as in the other files")
+                seen.add((number, rank, gatherer))
+                loads[number] = loads.get(number, 0) + counts
+    return Loads(np.stack([loads[number] for number in _complete(seen)]))
+
+
+def _records(file: Path) -> Iterator[tuple[int, int, str, NDArray[Any]]]:
+    """Yield pass, rank, gatherer and loads ``[layers, experts]`` of each record in a file."""
+    dump = read_torch(file)
+    if not isinstance(dump, dict) or not isinstance(records := dump.get("records"), list):
+        found = f"the keys {listed(dump)}" if isinstance(dump, dict) else type(dump).__name__
+        raise InputError(f"holds {found}; expected records and last_physical_to_logical_map")
+    phy2log = checked_map(as_array("last_physical_to_logical_map", dump.get("last_physical_to_logical_map"), file))
+    check_numbers(len(records) * phy2log.size, file)
+    for place, record in enumerate(records):
+        if not isinstance(record, dict):
+            raise InputError(f"records[{place}] is {shown(record)}; expected a record")
+        number, rank = (_number(record, key, place) for key in ("forward_pass_id", "rank"))
+        counts = as_array(f"records[{place}]: global_physical_count", record.get("global_physical_count"), file)
+        yield number, rank, str(record.get("gatherer_key")), logical_counts(counts, phy2log)
+
+
+def _number(record: dict[Any, Any], key: str, place: int) -> int:
+    value = record.get(key)
+    if type(value) is not int or value < 0:
+        raise InputError(f"records[{place}]: {key} is {shown(value)}; expected a whole number of at least 0")
+    return value
+
+
+def _complete(seen: set[tuple[int, int, str]]) -> list[int]:
+    """Return the passes that every rank recorded, in rising order."""
+    ranks_of: dict[int, set[int]] = {}
+    for number, rank, _ in seen:
+        ranks_of.setdefault(number, set()).add(rank)
+    ranks = sorted({rank for _, rank, _ in seen})
+    if ranks != list(range(len(ranks))):
+        raise InputError(f"holds ranks {listed(ranks)}; expected the files of all ranks, from 0 on")
+    complete = [number for number in sorted(ranks_of) if len(ranks_of[number]) == len(ranks)]
+    if not complete:
+        raise InputError(f"holds no forward pass that all {len(ranks)} ranks recorded; expected one at least")
+    return complete
+
+
+def _shape(counts: NDArray[Any]) -> str:
+    return f"{counts.shape[0]} layers of {counts.shape[1]} experts"

@@ -1,0 +1,117 @@
+"""Equipoise's own placement file: JSON, one layer a line.
+
+::
+
+    {
+     "format": "equipoise-placement",
+     "version": 1,
+     "cluster": {"gpus": 2, "nodes": 1, "slots_per_gpu": 2},
+     "experts": 3,
+     "physical_to_logical_map": [
+      [0,1,2,0]
+     ]
+    }
+
+``physical_to_logical_map`` is ``[layers][slots]``: the logical expert in each slot, as SGLang names it. Where GPUs are
+dead, ``cluster`` lists them as ``"dead": [1]``, and their slots hold -1.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from equipoise.cluster import Cluster
+from equipoise.errors import InputError
+from equipoise.formats.files.json_text import read_json
+from equipoise.formats.files.refusals import listed, shown
+from equipoise.formats.placements.slot_lists import check_slot_lists
+from equipoise.placement import Placement
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from equipoise.formats.deployment import Deployment
+    from equipoise.formats.sniffing import Glimpse
+
+FORMAT = "equipoise-placement"
+VERSION = 1
+KEYS = ("format", "version", "cluster", "experts", "physical_to_logical_map")
+CLUSTER_COUNTS = ("gpus", "nodes", "slots_per_gpu")
+
+
+def is_placement_json(glimpse: Glimpse) -> bool:
+    """Return whether the file says of itself that it is a placement, valid or not."""
+    return f'"{FORMAT}"'.encode() in glimpse.head
+
+
+def encode_placement_json(placement: Placement, _: Deployment) -> str:
+    """Return the file's text; it says all that there is to say."""
+    cluster = {key: value for key, value in asdict(placement.cluster).items() if value != ()}
+    layers = (json.dumps(layer, separators=(",", ":")) for layer in placement.phy2log.tolist())
+    return (
+        "{\n"
+        f' "format": "{FORMAT}",\n'
+        f' "version": {VERSION},\n'
+        f' "cluster": {json.dumps(cluster)},\n'
+        f' "experts": {placement.experts},\n'
+        ' "physical_to_logical_map": [\n  ' + ",\n  ".join(layers) + "\n ]\n}\n"
+    )
+
+
+def read_placement_json(path: Path, _: Deployment) -> Placement:
+    """Read a placement and check it.
+
+    Raises
+    ------
+    InputError
+        If the file is not JSON, not a placement of this version, or the placement in it is not valid.
+    """
+    placement = _placement(read_json(path))
+    placement.validate()
+    return placement
+
+
+def _placement(content: Any) -> Placement:
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise InputError(f'not a placement; expected a JSON object with "format": "{FORMAT}"')
+    version = content.get("version")
+    if type(version) is not int or version != VERSION:
+        raise InputError(f"version is {shown(version)}; this Equipoise reads version {VERSION}")
+    _check_keys("the placement", content, KEYS)
+    _check_keys("cluster", content["cluster"], CLUSTER_COUNTS, optional=("dead",))
+    for key in CLUSTER_COUNTS:
+        _check_count(f"cluster: {key}", content["cluster"][key])
+    dead = content["cluster"].get("dead", [])
+    if not isinstance(dead, list):
+        raise InputError(f"cluster: dead is {shown(dead)}; expected a list of GPUs")
+    _check_count("experts", content["experts"])
+    _check_map(content["physical_to_logical_map"], content["experts"], content["cluster"]["gpus"])
+    return Placement(content["physical_to_logical_map"], Cluster(**content["cluster"]), content["experts"])
+
+
+def _check_keys(name: str, content: Any, keys: tuple[str, ...], optional: tuple[str, ...] = ()) -> None:
+    if not isinstance(content, dict):
+        raise InputError(f"{name} is {shown(content)}; expected an object with {', '.join(keys)}")
+    missing = [key for key in keys if key not in content]
+    unknown = [key for key in content if key not in keys + optional]
+    if missing:
+        raise InputError(f"{name} lacks {', '.join(missing)}; expected {', '.join(keys)}")
+    if unknown:
+        raise InputError(f"{name} has {listed(unknown)}; expected {', '.join(keys)} only")
+
+
+def _check_count(name: str, value: Any) -> None:
+    if type(value) is not int or value < 1:
+        raise InputError(f"{name} is {shown(value)}; expected a whole number of at least 1")
+
+
+def _check_map(layers: Any, experts: int, gpus: int) -> None:
+    """Refuse what is no ``[layers][slots]`` of experts, and numbers that no such map can stand for."""
+    if not isinstance(layers, list) or not layers:
+        raise InputError(f"physical_to_logical_map is {shown(layers)}; expected a list with one list per layer")
+    check_slot_lists(dict(enumerate(layers)), experts, lowest=-1)
+    slots = len(layers[0])
+    if max(experts, gpus) > slots:
+        raise InputError(f"{experts} experts on {gpus} GPUs have {slots} slots; expected at least as many slots")

@@ -1,0 +1,85 @@
+"""SGLang's ``--init-expert-location``: JSON, or torch's ``.pt``, with ``physical_to_logical_map`` and no other key.
+
+The map is ``[decoder layers][slots]``: the expert in each slot, dense layers included. What a dense layer has there is
+of no matter; Equipoise writes the default layout.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from equipoise.errors import InputError
+from equipoise.formats.files.json_text import read_json
+from equipoise.formats.files.refusals import listed, shown
+from equipoise.formats.files.torch_files import as_array, is_tensor, read_torch
+from equipoise.formats.placements.requirements import demand_every_expert, demand_every_slot
+from equipoise.formats.placements.slot_lists import placement_of
+from equipoise.formats.sniffing import Glimpse
+from equipoise.placement import Placement
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from equipoise.formats.deployment import Deployment
+
+KEY = "physical_to_logical_map"
+
+
+def is_sglang_location(glimpse: Glimpse) -> bool:
+    """Return whether it is a JSON object, or a torch file, with the map in it."""
+    in_json = glimpse.opens_with("{") and f'"{KEY}"'.encode() in glimpse.head
+    return in_json or (glimpse.pickles(KEY) and not glimpse.pickles("expert_load_window"))
+
+
+def read_sglang_location(path: Path, deployment: Deployment) -> Placement:
+    """Read the layers from ``deployment.first_moe_layer`` on, for ``deployment.gpus`` GPUs.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged, has another key, which SGLang refuses, or is no valid map, or the deployment does not
+        fit.
+    """
+    content = _content(path)
+    if not isinstance(content, dict) or list(content) != [KEY]:
+        found = f"the keys {listed(content)}" if isinstance(content, dict) else shown(content)
+        raise InputError(f"holds {found}; expected {KEY} and nothing else, as SGLang does")
+    layers = content[KEY]
+    if not isinstance(layers, list) or not layers:
+        raise InputError(f"{KEY} is {shown(layers)}; expected a list with one list per layer")
+    if deployment.num_layers not in (None, len(layers)):
+        raise InputError(f"has {len(layers)} layers; expected {deployment.num_layers}, the model's decoder layers")
+    if deployment.first_moe_layer >= len(layers):
+        raise InputError(f"has {len(layers)} layers; expected more than {deployment.first_moe_layer} dense ones")
+    moe_layers = dict(list(enumerate(layers))[deployment.first_moe_layer :])
+    slots = len(layers[-1]) if isinstance(layers[-1], list) else 0
+    return placement_of(moe_layers, deployment.cluster(slots))
+
+
+def encode_sglang_location(placement: Placement, deployment: Deployment) -> str:
+    """Return the file's text: all decoder layers, one a line.
+
+    Raises
+    ------
+    InputError
+        If an expert or a slot is empty, or the layers do not fit into the model.
+    """
+    demand_every_slot(placement, "SGLang")
+    demand_every_expert(placement, "SGLang")
+    moe_layers = deployment.decoder_layers(placement.layers)
+    default = Placement.default(placement.cluster, placement.experts, layers=1).phy2log[0]
+    rows = [default] * moe_layers.start + [*placement.phy2log]
+    rows += [default] * ((deployment.num_layers or moe_layers.stop) - moe_layers.stop)
+    lines = (json.dumps(row.tolist(), separators=(",", ":")) for row in rows)
+    return f'{{"{KEY}": [\n  ' + ",\n  ".join(lines) + "\n]}\n"
+
+
+def _content(path: Path) -> Any:
+    """Return what the file holds, a map that is a tensor as lists."""
+    if not Glimpse.of(path).is_torch:
+        return read_json(path)
+    content = read_torch(path)
+    if isinstance(content, dict) and is_tensor(content.get(KEY)):
+        return content | {KEY: as_array(KEY, content[KEY], path).tolist()}
+    return content

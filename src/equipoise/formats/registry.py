@@ -1,0 +1,173 @@
+"""The table of formats, and which of them a file is read or written in: the one asked for, else by content or suffix.
+
+A new format is a file in loads/ or placements/, and a line here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from equipoise.errors import InputError, check_choice
+from equipoise.formats.loads.csv_loads import encode_csv, is_csv, read_csv
+from equipoise.formats.loads.json_loads import is_json_loads, read_json_loads
+from equipoise.formats.loads.numpy_loads import encode_numpy, is_numpy, read_numpy
+from equipoise.formats.loads.parquet_loads import encode_parquet, is_parquet, read_parquet
+from equipoise.formats.loads.sglang_dump import is_sglang_dump, read_sglang_dump
+from equipoise.formats.loads.sglang_passes import is_sglang_passes, read_sglang_passes
+from equipoise.formats.loads.tensorrt_llm_statistics import is_tensorrt_llm_statistics, read_tensorrt_llm_statistics
+from equipoise.formats.loads.vllm_window import is_vllm_window, read_vllm_window
+from equipoise.formats.placements.equipoise import encode_placement_json, is_placement_json, read_placement_json
+from equipoise.formats.placements.omni_infer import (
+    encode_omni_infer_pattern,
+    is_omni_infer_pattern,
+    read_omni_infer_pattern,
+)
+from equipoise.formats.placements.sglang import encode_sglang_location, is_sglang_location, read_sglang_location
+from equipoise.formats.placements.tensorrt_llm import (
+    encode_tensorrt_llm_yaml,
+    is_tensorrt_llm_yaml,
+    read_tensorrt_llm_yaml,
+)
+from equipoise.formats.placements.vllm_ascend import encode_vllm_ascend_map, is_vllm_ascend_map, read_vllm_ascend_map
+from equipoise.formats.sniffing import Glimpse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from equipoise.formats.deployment import Deployment
+    from equipoise.loads import Loads
+    from equipoise.placement import Placement
+
+
+@dataclass(frozen=True)
+class LoadsFormat:
+    """A format of recorded loads.
+
+    Attributes
+    ----------
+    suffixes : tuple of str
+        How its files usually end: what to take a file for whose content says nothing.
+    detect : callable
+        Whether a file shows itself to be of this format.
+    read : callable
+        What reads it; raises :class:`~equipoise.errors.InputError`.
+    written : tuple of str
+        How the files end that are written.
+    encode : callable, optional
+        What a file of it holds; missing where Equipoise does not write it.
+    """
+
+    suffixes: tuple[str, ...]
+    detect: Callable[[Glimpse], bool]
+    read: Callable[[Path], Loads]
+    written: tuple[str, ...] = ()
+    encode: Callable[[Loads], str | bytes] | None = None
+
+
+@dataclass(frozen=True)
+class PlacementFormat:
+    """A format of placements.
+
+    Attributes
+    ----------
+    suffixes, detect, read, written, encode
+        As for :class:`LoadsFormat`; the engine takes files that end in one of ``written``, where there are any.
+    """
+
+    suffixes: tuple[str, ...]
+    detect: Callable[[Glimpse], bool]
+    read: Callable[[Path, Deployment], Placement]
+    written: tuple[str, ...]
+    encode: Callable[[Placement, Deployment], str | bytes]
+
+
+# The first that detects a file reads it: what is more special comes before what is less.
+LOADS: dict[str, LoadsFormat] = {
+    "vllm-window": LoadsFormat((), is_vllm_window, read_vllm_window),
+    "numpy": LoadsFormat((".npy", ".npz"), is_numpy, read_numpy, (".npz",), encode_numpy),
+    "parquet": LoadsFormat((".parquet",), is_parquet, read_parquet, (".parquet",), encode_parquet),
+    "csv": LoadsFormat((".csv",), is_csv, read_csv, (".csv",), encode_csv),
+    "json": LoadsFormat((".json",), is_json_loads, read_json_loads),
+    "sglang-dump": LoadsFormat((".pt",), is_sglang_dump, read_sglang_dump),
+    "sglang-passes": LoadsFormat((), is_sglang_passes, read_sglang_passes),
+    "tensorrt-llm-statistics": LoadsFormat((), is_tensorrt_llm_statistics, read_tensorrt_llm_statistics),
+}
+LOADS_WRITTEN = {name: known.encode for name, known in LOADS.items() if known.encode}
+
+PLACEMENTS: dict[str, PlacementFormat] = {
+    "equipoise": PlacementFormat((".json",), is_placement_json, read_placement_json, (), encode_placement_json),
+    "sglang": PlacementFormat((".pt",), is_sglang_location, read_sglang_location, (".json",), encode_sglang_location),
+    "tensorrt-llm": PlacementFormat(
+        (".yaml", ".yml"), is_tensorrt_llm_yaml, read_tensorrt_llm_yaml, (".yaml", ".yml"), encode_tensorrt_llm_yaml
+    ),
+    "vllm-ascend": PlacementFormat((), is_vllm_ascend_map, read_vllm_ascend_map, (".json",), encode_vllm_ascend_map),
+    "omni-infer": PlacementFormat(
+        (".npy",), is_omni_infer_pattern, read_omni_infer_pattern, (".npy",), encode_omni_infer_pattern
+    ),
+}
+
+Format = TypeVar("Format", LoadsFormat, PlacementFormat)
+
+
+def format_to_read(path: Path, formats: Mapping[str, Format], asked: str | None) -> Format:
+    """Return the format that is asked for, else the one that the content shows, else the one that the suffix says.
+
+    Raises
+    ------
+    InputError
+        If the one asked for is not known, or nothing says which it is.
+    """
+    if asked is not None:
+        check_choice("format", asked, formats)
+        return formats[asked]
+    glimpse = Glimpse.of(path)
+    by_content = [known for known in formats.values() if known.detect(glimpse)]
+    by_suffix = [known for known in formats.values() if path.suffix.lower() in known.suffixes and not path.is_dir()]
+    if not by_content and not by_suffix:
+        raise InputError(f"of no format that its content shows; say which it is (--from): {', '.join(formats)}")
+    return (by_content or by_suffix)[0]
+
+
+def loads_format_to_write(path: Path, asked: str | None) -> str:
+    """Return the name of the format that is asked for, else of the one whose files end like this.
+
+    Raises
+    ------
+    InputError
+        If it is not written, or its files end otherwise.
+    """
+    written = {name: LOADS[name] for name in LOADS_WRITTEN}
+    if asked is not None:
+        return _fitting(path, asked, written)
+    by_suffix = [name for name, known in written.items() if path.name.endswith(known.written)]
+    if not by_suffix:
+        endings = ", ".join(ending for known in written.values() for ending in known.written)
+        raise InputError(f"loads are not written to such a file; expected one that ends in {endings}")
+    return by_suffix[0]
+
+
+def placement_format_to_write(path: Path, asked: str | None) -> str:
+    """Return the name of the format that is asked for, else of the only engine whose files end like this, else our own.
+
+    Raises
+    ------
+    InputError
+        If it is not known, the engine's files end otherwise, or files that end like this are loads.
+    """
+    if asked is not None:
+        return _fitting(path, asked, PLACEMENTS)
+    if any(path.name.endswith(LOADS[name].written) for name in LOADS_WRITTEN):
+        raise InputError("such files hold loads, not a placement; expected one that ends in .json, .yaml or .npy")
+    by_suffix = [name for name, known in PLACEMENTS.items() if path.name.endswith(known.written)]
+    return by_suffix[0] if len(by_suffix) == 1 else "equipoise"
+
+
+def _fitting(path: Path, name: str, formats: Mapping[str, Format]) -> str:
+    """Return the name, if it is a format whose files may have this path."""
+    check_choice("format", name, formats)
+    endings = formats[name].written
+    if endings and not path.name.endswith(endings):
+        raise InputError(f"{name} takes files that end in {' or '.join(endings)}")
+    return name

@@ -1,0 +1,126 @@
+"""What is replanned: loads, a placement that is live, and what changes of it may cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from equipoise.placement import Placement
+from equipoise.planning.homes import homes
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from equipoise.cluster import Cluster
+    from equipoise.planning.scenarios import Scenarios
+
+
+class Limits(NamedTuple):
+    """What changes may cost."""
+
+    counts_moves: bool  # whether an expert that a GPU did not hold costs anything
+    most_moves: float  # how many there may be in all layers; inf for any number
+    off_node: float  # share of the load of all layers that may be served off its home node
+    min_gain: float  # share by which the mean PAR must fall for anything to move that need not
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What is replanned, and what changes may cost.
+
+    Attributes
+    ----------
+    scenarios : Scenarios
+        What is to be served.
+    cluster : Cluster
+        Where the experts shall live.
+    start : Placement
+        The placement to start from, perhaps of another cluster.
+    groups : int
+        Expert groups that are each at home on a node; 1 where any expert is anywhere.
+    limits : Limits
+        What changes may cost.
+    """
+
+    scenarios: Scenarios
+    cluster: Cluster
+    start: Placement
+    groups: int
+    limits: Limits
+
+    @property
+    def counts(self) -> NDArray[np.float64]:
+        """Mean expert loads, float64 ``[layers, experts]``."""
+        return self.scenarios.mean
+
+    @cached_property
+    def mean(self) -> NDArray[np.float64]:
+        """Mean load of the live GPUs, float64 ``[layers]``; 1 where a layer is idle."""
+        mean = self.counts.sum(axis=1) / len(self.gpus)
+        return np.where(mean > 0, mean, 1.0)
+
+    @property
+    def gpus(self) -> list[int]:
+        """The live GPUs, the only ones that the search knows."""
+        return list(self.cluster.live)
+
+    @property
+    def home_nodes(self) -> int:
+        """Nodes that experts are at home on; 1 where any expert is anywhere."""
+        return self.cluster.nodes if self.groups > 1 else 1
+
+    @property
+    def soft(self) -> bool:
+        """Whether experts may be served off their home node, at a price."""
+        return self.home_nodes > 1 and self.limits.off_node > 0
+
+    @cached_property
+    def resident(self) -> Placement:
+        """What lives on the cluster at the start, on the same GPUs, in as many slots as there were."""
+        return resident(self.start, self.cluster)
+
+    @cached_property
+    def planned(self) -> int:
+        """Slots of a GPU that hold different experts: as many as its node's groups have, and as many as must or do."""
+        experts, gpus = self.resident.experts, len(self.gpus)
+        most_live = int((self.live >= 0).sum(axis=2).max())
+        return min(self.cluster.slots_per_gpu, max(experts // self.home_nodes, -(-experts // gpus), most_live))
+
+    @cached_property
+    def home(self) -> NDArray[np.int64]:
+        """The node on which serving each expert costs nothing, int64 ``[layers, experts]``; -1 for any."""
+        return homes(self.resident, self.groups)
+
+    @cached_property
+    def node(self) -> NDArray[np.int64]:
+        """The node of each live GPU, int64 ``[live GPUs]``."""
+        return np.array(self.gpus) // self.cluster.gpus_per_node
+
+    @cached_property
+    def live(self) -> NDArray[np.int64]:
+        """The expert in each slot that may stay there, int64 ``[layers, live GPUs, slots]``; -1 in the others."""
+        slots = self.resident.phy2log.reshape(self.resident.layers, self.cluster.gpus, -1)[:, self.gpus]
+        earlier = np.tri(slots.shape[2], k=-1, dtype=np.bool_)
+        gone = ((slots[..., :, None] == slots[..., None, :]) & earlier).any(axis=3)
+        if self.limits.off_node == 0 and self.home_nodes > 1:
+            home = np.take_along_axis(self.home, slots.reshape(len(slots), -1), axis=1).reshape(slots.shape)
+            gone |= home != self.node[:, None]
+        return np.ascontiguousarray(np.where(gone, -1, slots))
+
+    @cached_property
+    def held(self) -> NDArray[np.bool_]:
+        """Whether each live GPU holds each expert's weights, bool ``[layers, live GPUs, experts]``."""
+        return np.ascontiguousarray(self.resident.held[:, self.gpus])
+
+
+def resident(placement: Placement, cluster: Cluster) -> Placement:
+    """Return what of a placement lives on a cluster: GPUs keep their numbers; those dead or new hold nothing."""
+    before = placement.phy2log.reshape(placement.layers, placement.cluster.gpus, -1)
+    gpus = [gpu for gpu in cluster.live if gpu < placement.cluster.gpus]
+    slots = np.full((placement.layers, cluster.gpus, before.shape[2]), -1)
+    slots[:, gpus] = before[:, gpus]
+    as_wide = replace(cluster, slots_per_gpu=before.shape[2])
+    return Placement(slots.reshape(placement.layers, -1), as_wide, placement.experts)

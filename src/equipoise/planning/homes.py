@@ -1,0 +1,79 @@
+"""Homes of experts: which node is each group's, what is served off it, and what that allows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from equipoise.planning.bisection import least_where
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from equipoise.placement import Placement
+
+Locality = Literal["strict", "soft", "none"]
+
+ANYWHERE = -1
+
+
+def homes(placement: Placement, groups: int) -> NDArray[np.int64]:
+    """Return the home node of every expert, int64 ``[layers, experts]``; -1 for any, where there are no groups.
+
+    The home of a group is the node that holds most of its replicas, equally many groups on each: an assignment problem.
+    """
+    layers, experts, cluster = placement.layers, placement.experts, placement.cluster
+    if groups == 1:
+        return np.full((layers, experts), ANYWHERE)
+    from scipy.optimize import linear_sum_assignment
+
+    by_node = placement.held.reshape(layers, cluster.nodes, cluster.gpus_per_node, groups, experts // groups)
+    replicas = by_node.sum(axis=(2, 4)).swapaxes(1, 2)
+    nodes = np.repeat(np.arange(cluster.nodes), groups // cluster.nodes)
+    home = np.stack([nodes[linear_sum_assignment(layer[:, nodes], maximize=True)[1]] for layer in replicas])
+    return np.repeat(home, experts // groups, axis=1)
+
+
+def off_node_load(placement: Placement, counts: NDArray[np.float64], home: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return how much of each layer's load is served by replicas off the expert's home node, float64 ``[layers]``."""
+    layer, slot = np.nonzero(placement.phy2log >= 0)
+    expert = placement.phy2log[layer, slot]
+    node = slot // placement.cluster.slots_per_gpu // placement.cluster.gpus_per_node
+    off = (home[layer, expert] != node) & (home[layer, expert] != ANYWHERE)
+    share = counts[layer, expert] / placement.logcnt[layer, expert]
+    return np.asarray(np.bincount(layer, share * off, minlength=placement.layers), np.float64)
+
+
+def attainable_peaks(
+    counts: NDArray[np.float64], home: NDArray[np.int64], gpus: NDArray[np.int64], off_node: float
+) -> NDArray[np.float64]:
+    """Return the peak to aim at in each layer, float64 ``[layers]``, where a share of all load may leave its home.
+
+    All layers aim at one PAR, the least at which what the nodes are above it is no more than that share; a layer whose
+    nodes are all below it aims at its heaviest node's.
+
+    Parameters
+    ----------
+    counts : ndarray, float64 ``[layers, experts]``
+        Expert loads.
+    home : ndarray, int64 ``[layers, experts]``
+        Home node of each expert; -1 for any.
+    gpus : ndarray, int64 ``[nodes]``
+        Live GPUs of each node.
+    off_node : float
+        Share of the load of all layers that may be served off its home node.
+    """
+    mean: NDArray[np.float64] = counts.sum(axis=1) / gpus.sum()
+    if off_node >= 1 or (home == ANYWHERE).all():
+        return mean
+    node_load = np.zeros((len(counts), len(gpus)))
+    np.add.at(node_load, (np.arange(len(counts))[:, None], home), counts)
+    node_load = node_load[:, gpus > 0]  # what is at home where no GPU lives is served elsewhere anyway
+    gpus = gpus[gpus > 0]
+
+    def leaves(par: float) -> float:
+        return float(np.maximum(node_load - par * np.outer(mean, gpus), 0).sum())
+
+    par = least_where(lambda par: leaves(par) <= off_node * counts.sum(), 1.0, float(gpus.sum()))
+    return np.asarray(np.maximum(mean, np.minimum(par * mean, np.max(node_load / gpus, axis=1))))

@@ -1,0 +1,1 @@
+"""A recorded trace, served under policies that decide when to plan again."""

@@ -1,0 +1,189 @@
+"""simulate(): a trace replayed under a policy, decision by decision, and what that cost and gained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from equipoise.errors import InputError, check_count
+from equipoise.loads import Loads
+from equipoise.migration.costs import Costs
+from equipoise.migration.migration import Migration, count_moves
+from equipoise.placement import Placement
+from equipoise.replay.policies import Afresh, Oracle
+from equipoise.serving.balance import balance
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from equipoise.cluster import Cluster
+    from equipoise.replay.policies import Policy
+
+DEFAULT_COSTS = Costs()
+
+
+@dataclass(frozen=True, eq=False)
+class Replay:
+    """What happened, as columns with a row for each window served.
+
+    What a decision moves is in the row of the first window that it serves, and 0 in the others.
+
+    Attributes
+    ----------
+    window : ndarray, int64 ``[served]``
+        Where the window is in the trace.
+    par : ndarray, float64 ``[served]``
+        PAR, mean over the layers.
+    step_time : ndarray, float64 ``[served]``
+        Estimated time of the experts of all layers, where the peak of each layer holds up the others, relative to
+        perfect balance. Unlike ``par`` it counts a layer by its load.
+    moves : ndarray, int64 ``[served]``
+        Experts that a GPU needed and did not hold, over all layers.
+    bytes_within, bytes_between : ndarray, int64 ``[served]``
+        Sent within nodes and between them.
+    stall_seconds : ndarray, float64 ``[served]``
+        Estimated time for which the moves hold up what is served; see :meth:`equipoise.migration.costs.Costs.stall`.
+    """
+
+    window: NDArray[np.int64]
+    par: NDArray[np.float64]
+    step_time: NDArray[np.float64]
+    moves: NDArray[np.int64]
+    bytes_within: NDArray[np.int64]
+    bytes_between: NDArray[np.int64]
+    stall_seconds: NDArray[np.float64]
+
+    def columns(self) -> dict[str, NDArray[np.int64] | NDArray[np.float64]]:
+        """Return the columns by name, as ``pandas.DataFrame`` takes them."""
+        return {column.name: getattr(self, column.name) for column in fields(self)}
+
+    def totals(self) -> dict[str, float]:
+        """Return means of PAR and step time, the worst PAR of a window, and sums of all that moves."""
+        return {
+            "par": float(self.par.mean()),
+            "worst_par": float(self.par.max()),
+            "step_time": float(self.step_time.mean()),
+            "moves": int(self.moves.sum()),
+            "bytes_within": int(self.bytes_within.sum()),
+            "bytes_between": int(self.bytes_between.sum()),
+            "stall_seconds": float(self.stall_seconds.sum()),
+        }
+
+
+def simulate(
+    trace: Loads | ArrayLike,
+    cluster: Cluster,
+    policy: Policy,
+    *,
+    groups: int = 1,
+    interval: int = 1,
+    window: int = 1,
+    costs: Costs = DEFAULT_COSTS,
+    progress: Callable[[int, int], None] | None = None,
+) -> Replay:
+    """Replay a trace: decide with the past alone, serve the next interval, decide again.
+
+    Under every policy, what ``Afresh`` makes of the first ``window`` windows is live when the next one comes, and to
+    get there counts no moves: engines start with it. From then on the policy decides, at once and after every interval.
+
+    Parameters
+    ----------
+    trace : Loads or array_like, ``[windows, layers, experts]``
+        Expert loads in the order in which they came.
+    cluster : Cluster
+        The GPUs and their slots.
+    policy : Policy
+        One of :mod:`equipoise.replay.policies`, or another with the same method. Only ``Oracle`` is shown the
+        interval that comes.
+    groups : int
+        Expert groups, each kept on a node; 1 for models without them.
+    interval : int
+        Windows served between two decisions; the last interval may be shorter.
+    window : int
+        Windows of the past that a decision looks at.
+    costs : Costs
+        What it takes to send an expert.
+    progress : callable, optional
+        Called as ``progress(windows served, windows to serve)`` after every interval.
+
+    Returns
+    -------
+    Replay
+        A row for each window after the first ``window``.
+
+    Raises
+    ------
+    InputError
+        If the trace is shorter than ``window + interval``, a policy decides on what is no valid placement on the
+        cluster, or :func:`equipoise.plan` refuses loads, cluster or groups.
+
+    Examples
+    --------
+    >>> from equipoise import Cluster
+    >>> from equipoise.replay.policies import FewMoves, Never
+    >>> trace = [[[8, 1, 1, 1, 1]], [[8, 1, 1, 1, 1]], [[1, 8, 1, 1, 1]], [[1, 8, 1, 1, 1]]]
+    >>> cluster = Cluster(gpus=2, slots_per_gpu=3)
+    >>> simulate(trace, cluster, Never()).par.round(2).tolist()
+    [1.0, 1.58, 1.58]
+    >>> replay = simulate(trace, cluster, FewMoves(1))
+    >>> replay.par.round(2).tolist(), replay.moves.tolist()
+    ([1.0, 1.58, 1.0], [0, 0, 1])
+    """
+    trace = trace if isinstance(trace, Loads) else Loads(trace)
+    window, interval = check_count("window", window), check_count("interval", interval)
+    _refuse_too_short(trace, window, interval)
+    nothing_planned = Placement.default(cluster, trace.experts, trace.layers)
+    current = Afresh().decide(_between(trace, 0, window), nothing_planned, groups)
+    rows: list[Replay] = []
+    for now in range(window, trace.windows, interval):
+        coming = _between(trace, now, now + interval)
+        shown = coming if isinstance(policy, Oracle) else _between(trace, now - window, now)
+        decided = policy.decide(shown, current, groups)
+        _refuse_invalid(decided, cluster)
+        rows.append(_serve(now, coming, current, decided, costs))
+        current = decided
+        if progress:
+            progress(now + coming.windows - window, trace.windows - window)
+    names = [column.name for column in fields(Replay)]
+    return Replay(*(np.concatenate([getattr(some, name) for some in rows]) for name in names))
+
+
+def _between(trace: Loads, first: int, end: int) -> Loads:
+    """Return the windows of the trace from the first up to the end, or to its own."""
+    return Loads(trace.counts[first:end], trace.labels[first:end])
+
+
+def _serve(now: int, coming: Loads, before: Placement, after: Placement, costs: Costs) -> Replay:
+    """Return the rows of one interval: move, then serve window by window."""
+    served = balance(after, coming)
+    peak, mean = served.peak.sum(axis=1), served.mean.sum(axis=1)
+    migration = Migration(before, after)
+    traffic = migration.bytes(costs.expert_bytes)
+    at_first = np.arange(coming.windows) == 0
+    return Replay(
+        window=now + np.arange(coming.windows),
+        par=served.par.mean(axis=1),
+        step_time=np.divide(peak, mean, out=np.ones_like(peak), where=mean > 0),
+        moves=at_first * count_moves(before, after).sum(),
+        bytes_within=at_first * np.int64(traffic.within_nodes),
+        bytes_between=at_first * np.int64(traffic.between_nodes),
+        stall_seconds=at_first * costs.stall(migration),
+    )
+
+
+def _refuse_too_short(trace: Loads, window: int, interval: int) -> None:
+    if trace.windows < window + interval:
+        raise InputError(
+            f"windows of the trace: {trace.windows}; expected at least {window + interval}, {window} to decide by "
+            f"(window) and {interval} to serve (interval)"
+        )
+
+
+def _refuse_invalid(decided: Placement, cluster: Cluster) -> None:
+    if decided.cluster != cluster:
+        raise InputError(f"the policy decided on a placement on {decided.cluster}; expected {cluster}")
+    decided.validate(duplicates=True)

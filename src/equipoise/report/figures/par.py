@@ -1,0 +1,70 @@
+"""PAR of every layer and of every window, before and after, and a close-up of after, which before would flatten."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from equipoise.report.figures.style import AFTER, BEFORE, BOUND, styled, whole_ticks
+from equipoise.serving.balance import balance
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from equipoise.loads import Loads
+    from equipoise.planning.plan import Plan
+
+LAYERS_HEIGHT = 480
+WINDOWS_HEIGHT = 400
+
+
+def layer_peaks(plan: Plan) -> go.Figure:
+    """Return PAR over the layers, before and after, and a close-up of after with the bound."""
+    before, after, bound = plan.par_before, plan.par, plan.bound_on_par
+    figure = _par_lines(before, after, "layer", bound)
+    label = f"PAR of every layer: {before.mean():.4f} before and {after.mean():.4f} after, bound {bound.mean():.4f}"
+    return styled(figure, label, LAYERS_HEIGHT, layers_on="x")
+
+
+def window_peaks(plan: Plan, loads: Loads) -> go.Figure:
+    """Return PAR over the recorded windows, mean over the layers, before and after, and a close-up of after."""
+    before, after = (balance(placement, loads).par.mean(axis=1) for placement in (plan.before, plan.placement))
+    worst = after.argmax()
+    label = f"PAR of every recorded window: after, {after.min():.4f} to {after[worst]:.4f}, the most in window {worst}"
+    return styled(_par_lines(before, after, "window"), label, WINDOWS_HEIGHT)
+
+
+def _par_lines(
+    before: NDArray[np.float64], after: NDArray[np.float64], along: str, bound: NDArray[np.float64] | None = None
+) -> go.Figure:
+    """Return PAR along the layers or windows, ``[n]`` each; the bound, if there is one, is in the close-up."""
+    figure = make_subplots(rows=2, shared_xaxes=True, vertical_spacing=0.12)
+    figure.add_trace(_line("before", before, BEFORE, "circle-open", "dot"), row=1, col=1)
+    figure.add_trace(_line("after", after, AFTER, "square", "solid"), row=1, col=1)
+    figure.add_trace(_line("after", after, AFTER, "square", "solid", showlegend=False), row=2, col=1)
+    if bound is not None:
+        figure.add_trace(_line("bound", bound, BOUND, "line-ew-open", "dash"), row=2, col=1)
+    figure.update_yaxes(title="PAR", row=1, col=1)
+    figure.update_yaxes(title="PAR, close up", row=2, col=1)
+    figure.update_xaxes(**whole_ticks(len(after)))
+    figure.update_xaxes(title=along, row=2, col=1)
+    figure.update_layout(hovermode="x unified")
+    return figure
+
+
+def _line(
+    name: str, values: NDArray[np.float64], colour: str, symbol: str, dash: str, showlegend: bool = True
+) -> go.Scatter:
+    return go.Scatter(
+        name=name,
+        x=np.arange(len(values), dtype=np.int32),
+        y=values,
+        mode="lines+markers",
+        line={"color": colour, "width": 1, "dash": dash},
+        marker={"symbol": symbol, "size": 6},
+        showlegend=showlegend,
+        hovertemplate="%{y:.4f}",
+    )

@@ -1,0 +1,200 @@
+"""The page about a plan: what it changes, what it costs, and how close to the best possible it is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from equipoise.report.figures.expert_loads import expert_loads
+from equipoise.report.figures.gpu_loads import gpu_loads
+from equipoise.report.figures.layer_experts import layer_experts
+from equipoise.report.figures.layer_gpus import layer_gpus
+from equipoise.report.figures.node_moves import node_moves
+from equipoise.report.figures.par import layer_peaks, window_peaks
+from equipoise.report.pages.forecast_section import forecast_section
+from equipoise.report.pages.page import Number, Page, Section, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from equipoise.loads import Loads
+    from equipoise.planning.forecast import Forecast
+    from equipoise.planning.plan import Plan
+
+# What the sections say besides of a plan for several windows.
+OF_WINDOWS = {
+    "gpus": " Loads are the mean of the windows planned for; in each of them GPUs differ more.",
+    "peaks": " Both are means over the windows planned for; the bound is that of plans made anew for each of them.",
+    "experts": " Loads are the mean of the windows planned for.",
+    "layer": " Loads are the mean of the windows planned for; each of them may have another busiest GPU, so that PAR, "
+    "the mean over them, is higher than here.",
+}
+
+
+def plan_page(
+    plan: Plan, loads: Loads, expected: Forecast, title: str, settings: Sequence[tuple[str, str]], command: str
+) -> Page:
+    """Return the page about a plan.
+
+    Parameters
+    ----------
+    plan : Plan
+        What was planned.
+    loads : Loads
+        What was recorded.
+    expected : Forecast
+        What was expected of it.
+    title : str
+        Which loads on which cluster.
+    settings : sequence of pairs
+        What was asked for, by name.
+    command : str
+        The command that writes the page.
+    """
+    return Page(
+        title=title,
+        verdict=_verdict(plan),
+        numbers=_numbers(plan),
+        sections=_sections(plan, loads, expected),
+        settings=settings,
+        command=command,
+        layers=plan.loads.layers,
+        opened=int(plan.par.argmax()),
+    )
+
+
+def _sections(plan: Plan, loads: Loads, expected: Forecast) -> list[Section]:
+    copies, layers = plan.placement.logcnt, range(plan.loads.layers)
+    sections = [
+        Section(
+            "gpus",
+            "The load of every GPU",
+            "A row is a layer, a column a GPU. Orange GPUs have more than the mean and are waited for; blue ones wait. "
+            "Lines part the nodes. Click a layer to open it.",
+            [gpu_loads(plan)],
+        ),
+        Section(
+            "peaks",
+            "The peak of every layer",
+            "PAR is the load of the busiest GPU divided by the mean; at 1 no GPU waits for another. No placement that "
+            "the settings allow gets below the bound.",
+            [layer_peaks(plan)],
+            _layers_table(plan),
+        ),
+        *([_windows_section(plan, loads)] if loads.windows > 1 else []),
+        *([forecast_section(expected)] if expected.tested else []),
+        Section(
+            "experts",
+            "The load of every expert",
+            "Each layer has its most loaded experts to the left.",
+            [expert_loads(plan.loads, copies)],
+        ),
+        Section(
+            "layer",
+            "One layer opened",
+            "Each column is a GPU, each block an expert in one of its slots; the dashed line is the mean.",
+            [layer_gpus(plan, layer) for layer in layers],
+        ),
+        Section(
+            "copies",
+            "The experts of that layer, and their copies",
+            "The outer bar is the load of an expert, the inner one what each of its copies takes.",
+            [layer_experts(plan.loads, layer, copies) for layer in layers],
+        ),
+        _moves_section(plan),
+    ]
+    if not _for_windows(plan):
+        return sections
+    return [replace(section, text=section.text + OF_WINDOWS.get(section.name, "")) for section in sections]
+
+
+def _for_windows(plan: Plan) -> bool:
+    return plan.scenarios.windows > 1
+
+
+def time_saved(plan: Plan) -> float | None:
+    """Return the share of the experts' time that a step saves, where each layer waits for its busiest GPU.
+
+    The time of a GPU is taken to grow with its load. None where it is not known what it was before: nothing was to be
+    served, or not all experts were on a GPU.
+
+    Examples
+    --------
+    >>> from equipoise import Cluster, plan
+    >>> time_saved(plan([[60, 30, 20, 10]], Cluster(gpus=2, slots_per_gpu=2)))
+    0.2222222222222222
+    """
+    before = plan.scenarios.peak(plan.before).sum()
+    known = before > 0 and plan.before.logcnt.all() and not len(plan.lost)
+    return float(1 - plan.peak.sum() / before) if known else None
+
+
+def _verdict(plan: Plan) -> str:
+    before, after = plan.par_before.mean(), plan.par.mean()
+    if not plan.mean.any():
+        return "The loads are all zero: any placement serves them equally well."
+    if plan.declined is not None:
+        return (
+            f"Not worth it: PAR would fall from {after:.4f} to {plan.declined:.4f}, less than was asked for, so that "
+            f"nothing moves that need not."
+        )
+    average = "on average over the windows planned for" if _for_windows(plan) else "on average"
+    best = f"no placement that the settings allow is more than {plan.gap.mean():.2%} better"
+    if not plan.moves.any():
+        return f"Nothing moves: the busiest GPU of a layer has {after:.4f} times the mean load {average}; {best}."
+    change = "down from" if after < before else "up from"
+    return f"The busiest GPU of a layer has {after:.4f} times the mean load {average}, {change} {before:.4f}; {best}."
+
+
+def _numbers(plan: Plan) -> list[Number]:
+    before, moves, saved = plan.par_before, int(plan.moves.sum()), time_saved(plan)
+    slots = plan.placement.layers * plan.placement.cluster.live_slots
+    mean_over, bound_of = "the layers", ""
+    if _for_windows(plan):
+        mean_over, bound_of = "windows and layers", "; the bound is that of plans made anew for every window"
+    return [
+        Number(
+            "PAR before and after",
+            f"{before.mean():.4f} → {plan.par.mean():.4f}",
+            f"peak / mean GPU load, mean over {mean_over}; the worst layer {before.max():.4f} → {plan.par.max():.4f}",
+        ),
+        Number("gap to the bound", f"{plan.gap.mean():.2%}", f"in the worst layer {plan.gap.max():.2%}{bound_of}"),
+        Number("moves", f"{moves:,}", f"{moves / slots:.1%} of the slots get an expert that their GPU did not hold"),
+        Number(
+            "time saved in a layer's step",
+            "not known" if saved is None else f"{saved:.1%}",
+            "of the time of its experts, estimated: a layer waits for its busiest GPU, whose time grows with its load",
+        ),
+    ]
+
+
+def _layers_table(plan: Plan) -> Table:
+    columns = plan.par_before, plan.par, plan.bound_on_par, plan.gap, plan.moves
+    rows = [
+        (str(layer), f"{before:.4f}", f"{after:.4f}", f"{least:.4f}", f"{gap:.2%}", f"{moves}")
+        for layer, (before, after, least, gap, moves) in enumerate(zip(*columns, strict=True))
+    ]
+    head = ("layer", "PAR before", "PAR after", "bound", "gap", "moves")
+    return Table("The figures of every layer", head, rows, folded=True)
+
+
+def _windows_section(plan: Plan, loads: Loads) -> Section:
+    return Section(
+        "windows",
+        "The peak in every recorded window",
+        "PAR, mean over the layers, if the placement had served the recording from which it was planned. What was not "
+        "planned for, or with little weight, may be far from even.",
+        [window_peaks(plan, loads)],
+    )
+
+
+def _moves_section(plan: Plan) -> Section:
+    heading = "Moves from node to node"
+    if not plan.moves.any():
+        return Section("moves", heading, "Nothing moves: every GPU holds the experts that it needs already.")
+    figure = node_moves(plan)
+    moves = figure.layout.meta["label"]
+    if figure.data[0].z.size == 1:
+        return Section("moves", heading, f"There is one node alone: {moves}.")
+    text = "Experts that GPUs of one node send to GPUs of another, over all layers; within a node on the diagonal."
+    return Section("moves", heading, f"{text} {moves}.", [figure])

@@ -1,0 +1,106 @@
+"""The page about a replayed trace: what planning again is worth, and what it costs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from equipoise.replay.policies import Oracle
+from equipoise.report.figures.policies_over_time import policies_over_time
+from equipoise.report.pages.forecast_section import forecast_section
+from equipoise.report.pages.page import Number, Page, Section, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from equipoise.planning.forecast import Forecast
+    from equipoise.replay.policies import Policy
+    from equipoise.replay.simulate import Replay
+
+AT_THE_END = (
+    "Every decision chooses anew; this is the choice of the one that would come next, at the end of the trace. "
+)
+
+
+def simulation_page(
+    replays: Mapping[str, Replay],
+    policies: Mapping[str, Policy],
+    table: Table,
+    expected: Forecast,
+    title: str,
+    settings: Sequence[tuple[str, str]],
+    command: str,
+) -> Page:
+    """Return the page about the policies that a trace was replayed under.
+
+    Parameters
+    ----------
+    replays : mapping of str to Replay
+        What happened under each policy; the first is what the others are compared with.
+    policies : mapping of str to Policy
+        The policies by the same names.
+    table : Table
+        The policies beside each other.
+    expected : Forecast
+        What is expected at the end of the trace.
+    title : str
+        Which trace on which cluster.
+    settings : sequence of pairs
+        What was asked for, by name.
+    command : str
+        The command that writes the page.
+    """
+    first = next(iter(replays))
+    best = min(
+        (name for name in replays if not isinstance(policies[name], Oracle)), key=lambda x: replays[x].par.mean()
+    )
+    return Page(
+        title=title,
+        verdict=_verdict(replays, first, best),
+        numbers=_numbers(replays, first, best),
+        sections=[
+            Section(
+                "policies",
+                "The policies over time",
+                "PAR of every window, mean over the layers, and below it what moves for it and how long that holds up "
+                "what is served, estimated.",
+                [policies_over_time(replays)],
+            ),
+            Section(
+                "totals",
+                "The policies beside each other",
+                "PAR is peak / mean GPU load, mean over the layers; worst is the worst window. Moved is the share of "
+                "slots at a decision, bytes and stall are of all together. The oracle alone knows what comes.",
+                table=table,
+            ),
+            *([forecast_section(expected, AT_THE_END)] if expected.tested else []),
+        ],
+        settings=settings,
+        command=command,
+    )
+
+
+def _verdict(replays: Mapping[str, Replay], first: str, best: str) -> str:
+    if best == first:
+        return f"No policy that knows only the past serves more evenly than “{first}”: PAR {_par(replays[first])}."
+    return (
+        f"Of the policies that know only the past, “{best}” serves most evenly: PAR {_par(replays[best])} on average, "
+        f"and {_par(replays[first])} under “{first}”."
+    )
+
+
+def _numbers(replays: Mapping[str, Replay], first: str, best: str) -> list[Number]:
+    replay = replays[best]
+    pars = [
+        Number(f"PAR, {name}", _par(replays[name]), f"in the worst window {replays[name].par.max():.4f}")
+        for name in dict.fromkeys((first, best))
+    ]
+    moves, stall = int(replay.moves.sum()), float(replay.stall_seconds.sum())
+    return [
+        *pars,
+        Number(f"moves, {best}", f"{moves:,}", f"over {len(replay.window)} windows"),
+        Number(f"stall, {best}", f"{stall:.3f} s", "for which moves hold up what is served, estimated"),
+    ]
+
+
+def _par(replay: Replay) -> str:
+    return f"{replay.par.mean():.4f}"

@@ -1,0 +1,1 @@
+"""How engines choose among an expert's replicas, one file per engine."""

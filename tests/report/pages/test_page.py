@@ -1,0 +1,217 @@
+"""The pages as text: what is said, how large they are, and that they are made of nothing but themselves."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+from base64 import b64decode
+
+import numpy as np
+import pytest
+
+from equipoise import Cluster, Loads, Placement, plan, simulate
+from equipoise.forecasting.forecast import METHODS
+from equipoise.planning.forecast import Forecast
+from equipoise.replay.policies import Never, Oracle
+from equipoise.report.pages.forecast_section import PLANNED_FOR
+from equipoise.report.pages.page import Page, Section, Table
+from equipoise.report.pages.plan import plan_page, time_saved
+from equipoise.report.pages.simulation import simulation_page
+from tests.report.conftest import CLUSTER, COUNTS
+
+
+def page_of(planned, title="A plan"):
+    """The page of a plan whose loads are all that was recorded, and of which nothing was forecast."""
+    nothing = Forecast(planned.scenarios, ("recent",) * planned.loads.layers, {})
+    return plan_page(planned, planned.loads, nothing, title, [(title, title)], title)
+
+
+def text_of(page):
+    return re.sub(r"<[^>]+>|\s+", " ", page.html().partition("<script")[0])
+
+
+def numbers_of(page):
+    return {number.name: number.value for number in page.numbers}
+
+
+def section_of(page, name):
+    return next((section for section in page.sections if section.name == name), None)
+
+
+def test_the_numbers_are_those_of_the_plan(page, planned):
+    before = planned.par_before
+    numbers = numbers_of(page)
+    assert numbers["PAR before and after"] == f"{before.mean():.4f} → {planned.par.mean():.4f}"
+    assert numbers["gap to the bound"] == f"{planned.gap.mean():.2%}"
+    assert numbers["moves"] == f"{planned.moves.sum():,}"
+    peaks_before = (before * planned.mean).sum()
+    assert numbers["time saved in a layer's step"] == f"{(peaks_before - planned.peak.sum()) / peaks_before:.1%}"
+    assert all(f"{value:.4f}" in page.verdict for value in (before.mean(), planned.par.mean()))
+
+
+def test_every_layer_has_a_row_and_can_be_opened(page, planned):
+    table = section_of(page, "peaks").table
+    assert [row[0] for row in table.rows] == [str(layer) for layer in range(5)]
+    assert [row[2] for row in table.rows] == [f"{par:.4f}" for par in planned.par]
+    assert [len(section.figures) for section in page.sections] == [1, 1, 1, 1, 1, 5, 5, 1]
+    assert (page.layers, page.opened) == (5, int(planned.par.argmax()))
+
+
+def test_settings_command_and_versions_are_in_the_footer(html):
+    footer = html.partition("<footer>")[2].partition("</footer>")[0]
+    assert "<dt>groups</dt><dd>1</dd>" in footer
+    assert "<code>equipoise plan</code>" in footer
+    assert f"numpy {np.__version__}" in footer
+
+
+def test_nothing_that_is_named_runs(planned):
+    evil = "<script>alert(1)</script>"
+    html = page_of(planned, evil).html()
+    assert evil not in html
+    assert html.count("&lt;script&gt;alert(1)") == 5
+
+
+def test_the_same_plan_makes_the_same_bytes(html, planned, expected):
+    again = plan_page(planned, Loads(COUNTS), expected, "A plan", [("groups", "1")], "equipoise plan")
+    assert again.html() == html
+
+
+def test_a_large_model_stays_a_small_page(large_html):
+    assert len(large_html) < 6_000_000
+
+
+def test_the_page_carries_its_figures_and_plotly(html):
+    packed = dict(re.findall(r'<script type="application/gzip" id="(\w+)-packed">([^<]+)</script>', html))
+    figures = json.loads(gzip.decompress(b64decode(packed["figures"])))
+    assert {name: len(versions) for name, versions in figures.items()} == {
+        "gpus": 1,
+        "peaks": 1,
+        "windows": 1,
+        "forecast": 1,
+        "experts": 1,
+        "layer": 5,
+        "copies": 5,
+        "moves": 1,
+    }
+    assert b"plotly.js" in gzip.decompress(b64decode(packed["plotly"]))
+    assert not re.findall(r'(?:src|href)="', html)
+
+
+def test_idle_loads_are_said_to_be(tmp_path):
+    page = page_of(plan(np.zeros((2, 4)), Cluster(gpus=2, slots_per_gpu=2)))
+    assert page.verdict == "The loads are all zero: any placement serves them equally well."
+    assert numbers_of(page)["time saved in a layer's step"] == "not known"
+    page.save(tmp_path / "page.html")
+
+
+def test_a_plan_that_moves_nothing_says_so(planned):
+    page = page_of(plan(COUNTS, CLUSTER, current=planned.placement, max_moves=0))
+    assert page.verdict.startswith("Nothing moves: ")
+    assert "every GPU holds the experts that it needs already" in text_of(page)
+    assert (numbers_of(page)["moves"], numbers_of(page)["time saved in a layer's step"]) == ("0", "0.0%")
+
+
+def test_a_plan_that_is_not_worth_it_says_so(planned):
+    declined = plan(COUNTS[0], CLUSTER, current=planned.placement, min_gain=0.9)
+    assert page_of(declined).verdict.startswith(f"Not worth it: PAR would fall from {declined.par.mean():.4f} to ")
+
+
+def test_a_plan_for_fewer_gpus_may_be_less_even(planned):
+    left = plan(COUNTS, Cluster(gpus=4, nodes=2, slots_per_gpu=6, dead=(3,)), current=planned.placement)
+    words = "down from" if left.par.mean() < planned.par.mean() else "up from"
+    assert f"{words} {planned.par.mean():.4f}; no placement" in page_of(left).verdict
+
+
+def test_what_was_served_by_nobody_before_has_no_time():
+    current = Placement([[0, 1, 2, 2]], Cluster(gpus=2, slots_per_gpu=2), experts=4)
+    planned = plan([[4, 3, 2, 1]], current.cluster, current=current)
+    assert len(planned.lost) == 1
+    assert time_saved(planned) is None
+    words = "There is one node alone: 1 experts move within nodes, 0 between nodes, 1 come from disk."
+    assert section_of(page_of(planned), "moves").text == words
+
+
+def test_a_layer_alone_is_open():
+    page = page_of(plan([[3, 2, 2, 1]], Cluster(gpus=2, slots_per_gpu=2)))
+    assert "<select" not in page.html()
+    assert "Layer 0: before" in text_of(page)
+
+
+def test_with_several_windows_it_is_said_what_is_a_mean_over_them(page):
+    words = [section_of(page, name).text for name in ("gpus", "peaks", "experts", "layer")]
+    assert all("of the windows planned for" in text or "over the windows planned for" in text for text in words)
+    assert "on average over the windows planned for, down from" in page.verdict
+    notes = {number.name: number.note for number in page.numbers}
+    assert "mean over windows and layers" in notes["PAR before and after"]
+    assert notes["gap to the bound"].endswith("; the bound is that of plans made anew for every window")
+    assert "the mean of the windows" in section_of(page, "gpus").figures[0].layout.meta["label"]
+
+
+def test_with_one_window_there_is_no_word_of_windows():
+    page = page_of(plan(COUNTS[0], CLUSTER))
+    assert "window" not in text_of(page)
+    assert (section_of(page, "windows"), section_of(page, "forecast")) == (None, None)
+
+
+def test_a_plan_for_one_load_of_several_windows_shows_each_of_them(expected):
+    planned = plan(COUNTS[-1], CLUSTER)
+    page = plan_page(planned, Loads(COUNTS), Forecast(planned.scenarios, ("last",) * 5, {}), "A plan", [], "")
+    assert len(section_of(page, "windows").figures) == 1
+    assert section_of(page, "forecast") is None
+    assert "planned for" not in page.verdict
+
+
+def test_the_forecasts_have_their_par_and_their_layers(page, expected):
+    section = section_of(page, "forecast")
+    assert "(cuts: 3)" in section.text
+    found = {row[0].partition(":")[0]: row[1:] for row in section.table.rows}
+    used = expected.used()
+    assert found == {name: (f"{par.mean():.4f}", str(used.get(name, 0))) for name, par in expected.tested.items()}
+    assert [row[1] for row in section.table.rows] == sorted(row[1] for row in section.table.rows)
+
+
+def test_every_forecast_is_told_in_words():
+    assert set(PLANNED_FOR) == set(METHODS)
+
+
+@pytest.fixture(scope="module")
+def replayed():
+    policies = {"never": Never(), "oracle": Oracle()}
+    return policies, {name: simulate(COUNTS, CLUSTER, policy) for name, policy in policies.items()}
+
+
+def test_the_oracle_is_never_called_the_best(replayed, expected):
+    policies, replays = replayed
+    table = Table("The policies", ("policy", "PAR"), [("never", "1.5")])
+    page = simulation_page(replays, policies, table, expected, "A replay", [], "equipoise simulate")
+    par = f"{replays['never'].par.mean():.4f}"
+    assert page.verdict == f"No policy that knows only the past serves more evenly than “never”: PAR {par}."
+    assert numbers_of(page)["PAR, never"] == par
+    assert '<th scope="row">never</th><td>1.5</td>' in page.html()
+
+
+def test_the_best_policy_is_the_one_with_the_least_par(replayed, expected):
+    _, replays = replayed
+    policies = {"never": Never(), "oracle": Never()}
+    page = simulation_page(replays, policies, Table("", (), []), expected, "A replay", [], "equipoise simulate")
+    assert "“oracle” serves most evenly" in page.verdict
+    assert numbers_of(page)["moves, oracle"] == f"{replays['oracle'].moves.sum():,}"
+    assert numbers_of(page)["stall, oracle"] == f"{replays['oracle'].stall_seconds.sum():.3f} s"
+
+
+def test_a_replay_has_the_forecast_at_its_end(replayed, expected):
+    policies, replays = replayed
+    nothing = Forecast(expected.scenarios, ("last",) * 5, {})
+    table = Table("", (), [])
+    with_it, without = (
+        simulation_page(replays, policies, table, one, "A replay", [], "") for one in (expected, nothing)
+    )
+    assert section_of(with_it, "forecast").text.startswith("Every decision chooses anew; this is the choice")
+    assert [section.name for section in without.sections] == ["policies", "totals"]
+
+
+def test_a_page_may_have_no_figures(tmp_path):
+    page = Page("Title", "Verdict", [], [Section("words", "Heading", "Text")], [], "command")
+    page.save(tmp_path / "page.html")
+    assert "Text" in (tmp_path / "page.html").read_text()

@@ -1,0 +1,220 @@
+"""The pages in a browser without a network: what is drawn, how a layer opens, and who can read it."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from equipoise import Cluster, balance, forecast, plan, read_loads, simulate
+from equipoise.replay.policies import FewMoves, Never
+from equipoise.report.pages.page import Table
+from equipoise.report.pages.plan import plan_page
+from equipoise.report.pages.simulation import simulation_page
+from tests.report.conftest import CLUSTER, COUNTS
+
+DESKTOP, NARROW = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
+
+
+@pytest.fixture(scope="session")
+def pages(html, expected, tmp_path_factory):
+    """Files of a plan's page and of a replay's."""
+    folder = tmp_path_factory.mktemp("pages")
+    (folder / "plan.html").write_text(html)
+    policies = {"never": Never(), "few moves": FewMoves(5)}
+    replays = {name: simulate(COUNTS, CLUSTER, policy) for name, policy in policies.items()}
+    table = Table("The policies", ("policy", "PAR"), [(name, f"{replays[name].par.mean():.4f}") for name in policies])
+    page = simulation_page(replays, policies, table, expected, "A replay", [], "equipoise simulate")
+    page.save(folder / "replay.html")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def complaints():
+    """What the browser complains of."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def open_once(browser, complaints):
+    """Open a file with the network off, or return the page where it is open already: that takes seconds."""
+    pages = {}
+
+    def opened(path, viewport, scheme):
+        context = browser.new_context(viewport=viewport, color_scheme=scheme, offline=True)
+        page = context.new_page()
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda request: request.url == path.as_uri() or complaints.append(request.url[:80]))
+        page.goto(path.as_uri())
+        page.wait_for_selector("html[data-drawn]", state="attached")
+        return page
+
+    def opened_once(path, viewport=DESKTOP, scheme="light"):
+        key = path, viewport["width"], scheme
+        if key not in pages:
+            pages[key] = opened(path, viewport, scheme)
+        return pages[key]
+
+    yield opened_once
+    for page in pages.values():
+        page.context.close()
+
+
+@pytest.fixture
+def open_page(open_once, complaints):
+    """Open a file; whatever the browser complains of fails the test."""
+    complaints.clear()
+    yield open_once
+    assert complaints == []
+
+
+def drawn(page, figure, trace, name):
+    values = page.evaluate(
+        "([figure, trace, name]) => Array.from(document.getElementById(figure)._fullData[trace][name],"
+        " (row) => row?.length ? Array.from(row) : row)",
+        [figure, trace, name],
+    )
+    return np.array(values, float)
+
+
+def test_the_figures_are_drawn_with_the_right_numbers(open_page, pages, planned):
+    page = open_page(pages / "plan.html")
+    for trace, placement in enumerate((planned.before, planned.placement)):
+        served = balance(placement, planned.loads)
+        np.testing.assert_allclose(
+            drawn(page, "gpus", trace, "customdata"), served.gpu_load[0] / served.mean[0][:, None], rtol=1e-6
+        )
+    np.testing.assert_allclose(drawn(page, "peaks", 1, "y"), planned.par)
+    np.testing.assert_allclose(drawn(page, "windows", 1, "y"), balance(planned.placement, COUNTS).par.mean(axis=1))
+    assert page.locator("#forecast .scatterlayer .point").count() == 5
+    assert page.locator("#gpus .heatmaplayer image").count() == 2
+    assert page.locator("#peaks .scatterlayer .point").count() == 4 * 5
+    assert page.locator("#layer .barlayer .point").count() == 2 * CLUSTER.slots
+    assert page.evaluate("document.getElementById('layer')._fullLayout.xaxis.range") == [-0.5, 3.5]
+    assert page.locator(".missing").count() == 0
+
+
+def test_a_layer_opens_by_choice_by_key_and_by_click(open_page, pages, planned):
+    from playwright.sync_api import expect
+
+    page = open_page(pages / "plan.html")
+
+    def opened():
+        words = page.locator("#opened-words").inner_text()
+        layer = int(page.locator("#opened").input_value())
+        assert words.startswith(f"Layer {layer}: ")
+        assert page.locator("#layer").get_attribute("aria-label") == words
+        heights = [drawn(page, "layer", trace, "y") for trace in (2, 3)]
+        assert np.concatenate(heights).max() == pytest.approx(
+            (planned.loads.counts[0, layer] / planned.placement.logcnt[layer]).max() / planned.mean[layer], rel=1e-6
+        )
+        return layer
+
+    assert opened() == int(planned.par.argmax())
+    page.select_option("#opened", "0")
+    assert opened() == 0
+    assert page.locator("[data-step='-1']").is_disabled()
+    page.locator("[data-step='1']").focus()
+    page.keyboard.press("Enter")
+    assert opened() == 1
+    page.locator("#opened").focus()
+    page.keyboard.press("End")
+    assert opened() == 4
+    assert page.locator("[data-step='1']").is_disabled()
+    page.locator("#gpus .xy .nsewdrag").first.click()
+    expect(page.locator("#opened")).to_have_value("2")
+    assert opened() == 2
+    page.locator("#forecast .nsewdrag").first.click(position={"x": 5, "y": 5})
+    expect(page.locator("#opened")).to_have_value("0")
+
+
+@pytest.mark.parametrize("name", ["plan.html", "replay.html"])
+@pytest.mark.parametrize(("viewport", "scheme"), [(DESKTOP, "light"), (NARROW, "dark")], ids=["desktop", "narrow"])
+def test_everyone_can_read_it(open_page, pages, name, viewport, scheme, tmp_path):
+    from axe_playwright_python.sync_playwright import Axe
+
+    page = open_page(pages / name, viewport, scheme)
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+    assert page.evaluate("document.documentElement.scrollWidth") == viewport["width"]
+    page.screenshot(path=tmp_path / f"{name}.png", full_page=True)
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    ink = page.evaluate("document.querySelector('.figure text').style.fill")
+    assert (ground, ink) == {
+        "light": ("rgb(255, 255, 255)", "rgb(29, 33, 38)"),
+        "dark": ("rgb(20, 23, 26)", "rgb(232, 234, 237)"),
+    }[scheme]
+
+
+def test_it_prints_on_white_with_figures_as_wide_as_the_paper(open_page, pages):
+    from playwright.sync_api import expect
+
+    page = open_page(pages / "plan.html", NARROW, "dark")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert page.evaluate("document.querySelector('.figure text').style.fill") == "rgb(29, 33, 38)"
+    wide = page.evaluate("document.querySelector('#gpus .main-svg').width.baseVal.value")
+    assert wide == pytest.approx(180 / 25.4 * 96, abs=1)
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 23, 26)"
+    expect(page.locator("#gpus .main-svg").first).to_have_attribute("width", re.compile(r"3\d\d"))
+
+
+def test_it_follows_the_readers_choice_of_light_or_dark(open_page, pages):
+    from playwright.sync_api import expect
+
+    page = open_page(pages / "plan.html")
+    scale = "(name) => document.getElementById(name).layout.coloraxis.colorscale"
+    for scheme, one, ink in (("dark", "#353b42", "rgb(232, 234, 237)"), ("light", "#e4e4e4", "rgb(29, 33, 38)")):
+        page.emulate_media(color_scheme=scheme)
+        for figure in ("gpus", "forecast"):
+            expect(page.locator(f"#{figure} text").first).to_have_css("fill", ink)
+        assert page.evaluate(scale, "gpus")[1] == [0.5, one]
+        assert page.evaluate(scale, "forecast")[0] == [0, one]
+
+
+def test_without_scripts_the_words_and_numbers_are_there(browser, pages, planned):
+    context = browser.new_context(java_script_enabled=False, offline=True)
+    page = context.new_page()
+    page.goto((pages / "plan.html").as_uri())
+    assert f"{planned.par.mean():.4f}" in page.locator(".verdict").inner_text()
+    assert page.locator(".missing").count() == 8
+    context.close()
+
+
+def test_many_layers_and_gpus_stay_legible(open_page, large_html, tmp_path):
+    from playwright.sync_api import expect
+
+    (tmp_path / "page.html").write_text(large_html)
+    page = open_page(tmp_path / "page.html")
+    for viewport, width, least in ((DESKTOP, r"1\d{3}", 6), (NARROW, r"3\d\d", 2)):
+        page.set_viewport_size(viewport)
+        for name in ("gpus", "forecast"):
+            expect(page.locator(f"#{name} .main-svg").first).to_have_attribute("width", re.compile(width))
+        gpus, methods = (
+            page.evaluate(
+                f"(() => {{ const box = document.querySelector('#{name} .heatmaplayer image');"
+                " return [box.width.baseVal.value, box.height.baseVal.value]; })()"
+            )
+            for name in ("gpus", "forecast")
+        )
+        assert gpus[0] / 144 >= least
+        assert gpus[1] / 94 >= 4
+        assert methods[0] / 94 >= least
+        assert methods[1] / 8 >= 16
+
+
+def test_recorded_loads_make_a_small_page_with_all_its_figures(open_page, real_loads, tmp_path):
+    loads, cluster = read_loads(real_loads / "deepseek_v3_sglang_ep.npz"), Cluster(gpus=32, nodes=4, slots_per_gpu=9)
+    expected = forecast(loads, cluster)
+    planned = plan(expected.scenarios, cluster)
+    plan_page(planned, loads, expected, "Recorded loads", [], "equipoise plan").save(tmp_path / "page.html")
+    assert (tmp_path / "page.html").stat().st_size < 6_000_000
+    page = open_page(tmp_path / "page.html")
+    np.testing.assert_allclose(drawn(page, "windows", 1, "y"), balance(planned.placement, loads).par.mean(axis=1))
+    chosen = drawn(page, "forecast", 1, "y")
+    assert len(chosen) == 58
+    assert np.unique(chosen, return_counts=True)[1].max() == max(expected.used().values())
+    assert page.locator("#peaks .scatterlayer .point").count() == 4 * 58

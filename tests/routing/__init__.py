@@ -1,1 +1,0 @@
-"""Each routing against the engine's own code, or where that cannot run, a slow version of its rule."""
