@@ -13,35 +13,33 @@ each on one node it leads, where they may be served elsewhere too, to one that i
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from equipoise.cluster import Cluster
-from equipoise.placement import Placement
-from equipoise.planning.afresh import plan_from_nothing
-from equipoise.planning.bounds import bounds_by_locality
-from equipoise.planning.current import Limits, Task
-from equipoise.planning.effort import SETTINGS, Effort
-from equipoise.planning.homes import Locality, homes, off_node_load
+from equipoise.forecasting.forecast import AUTO, expect
+from equipoise.planning.afresh import plan_afresh
 from equipoise.planning.plan import Plan
 from equipoise.planning.replanning import replan
-from equipoise.planning.request import checked
+from equipoise.planning.request import Request
 from equipoise.planning.scenarios import Scenarios
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike
 
+    from equipoise.forecasting.forecast import Method
     from equipoise.loads import Loads
+    from equipoise.placement import Placement
+    from equipoise.planning.effort import Effort
+    from equipoise.planning.homes import Locality
 
 
 def plan(
     loads: Loads | Scenarios | ArrayLike,
     cluster: Cluster,
     *,
+    forecast: Method = AUTO,
     groups: int = 1,
     locality: Locality | None = None,
     off_node: float | None = None,
@@ -62,11 +60,13 @@ def plan(
     Parameters
     ----------
     loads : Loads, Scenarios or array_like, ``[windows, layers, experts]`` or fewer axes
-        Recorded expert loads, of windows that all stand for what comes equally well; or scenarios, some of which do
-        better. More windows than the effort allows are folded, as
-        :meth:`equipoise.planning.scenarios.Scenarios.folded` does.
+        Recorded expert loads, the oldest window first; or scenarios, which are planned for as they are.
     cluster : Cluster
         The GPUs and their slots.
+    forecast : str
+        What of several recorded windows to plan for: "auto" for what would have served best in the past, or one of the
+        methods of :func:`equipoise.forecast`. More windows than the effort allows are folded, as
+        :meth:`equipoise.Scenarios.folded` does.
     groups : int
         Expert groups (blocks of consecutive experts), equally many at home on each node; 1 for models without them.
     locality : "strict", "soft" or "none", optional
@@ -88,7 +88,8 @@ def plan(
     workers : int, optional
         Threads to plan layers in; as many as pay off on the CPU cores of this process if not given.
     progress : callable, optional
-        Called as ``progress(layers done, layers)`` whenever some layers are finished, by the thread that did them.
+        Called as ``progress(done, of how many)``: for the plans of the past that choose a forecast, then for the layers
+        that are finished, by the thread that did them.
 
     Returns
     -------
@@ -112,12 +113,8 @@ def plan(
     >>> later.peak.tolist(), later.moves.tolist()
     ([60.0], [1])
     """
-    scenarios = loads if isinstance(loads, Scenarios) else Scenarios(loads)
-    counts = scenarios.mean
-    layers, experts = counts.shape
-    locality, most_off_node, most_moves, min_gain = checked(
-        layers,
-        experts,
+    request = Request.checked(
+        loads,
         cluster,
         groups=groups,
         locality=locality,
@@ -127,51 +124,28 @@ def plan(
         min_gain=min_gain,
         effort=effort,
         workers=workers,
+        progress=progress,
     )
-    settings = SETTINGS[effort]
-    folded = scenarios.folded(settings.windows)
-    bound_to_nodes = 1 if locality == "none" else groups
-    limits = Limits(current is not None, most_moves, most_off_node, min_gain)
-    if current is None:
-        before = Placement.default(replace(cluster, dead=()), experts, layers)
-        done = plan_from_nothing(folded, cluster, bound_to_nodes, limits, settings, workers, progress)
-    else:
-        before = current
-        done = replan(Task(folded, cluster, current, bound_to_nodes, limits), settings, workers, progress)
-    done.placement.validate()
-    off = np.zeros(layers)
-    if groups > 1 and locality != "strict":
-        home = done.home
-        if home is None or locality == "none":
-            home = homes(done.placement, groups)
-        off = off_node_load(done.placement, counts, home)
-    return Plan(
-        scenarios=scenarios,
-        placement=done.placement,
-        before=before,
-        peak=scenarios.peak(done.placement),
-        mean=counts.sum(axis=1) / len(cluster.live),
-        locality=locality,
-        off_node=np.divide(off, counts.sum(axis=1), out=np.zeros(layers), where=off > 0),
-        bounds=bounds_by_locality(folded, done.placement, groups, locality, off, settings.tolerance),
-        required=np.zeros(layers, np.int64) if current is None else done.required,
-        lost=np.empty((0, 2), np.int64) if current is None else _lost(current, cluster),
-        declined=done.declined,
-    )
+    expected = expect(request, forecast)
+    planned = request.serving(expected.scenarios)
+    found = replan(planned, planned.current) if planned.current else plan_afresh(planned)
+    return Plan.of(planned, expected, found)
 
 
 def warm_up(replanning: bool = True, windows: int = 1) -> None:
-    """Compile the loops that planning for so many windows needs, and those of replanning too if they are wanted.
+    """Compile the loops that planning for one window, and for several, needs, and those of replanning if wanted.
 
     That takes 10 to 30 seconds once, and half a second in every later process.
+
+    Parameters
+    ----------
+    replanning : bool
+        Whether there will be a live placement, a dead GPU or soft locality.
+    windows : int
+        Windows that will be recorded; a forecast may make one of several.
     """
-    loads = windows * [[[1, 1]]]
-    tiny = plan(loads, Cluster(gpus=2, nodes=2), groups=2).placement
-    if replanning:
-        plan(loads, tiny.cluster, groups=2, current=tiny)
-
-
-def _lost(current: Placement, cluster: Cluster) -> NDArray[np.int64]:
-    """Return layer and expert of those that only dead GPUs hold, or none; GPUs that leave can still send theirs."""
-    dead = [gpu for gpu in cluster.dead if gpu < current.cluster.gpus]
-    return np.argwhere(~np.delete(current.held, dead, axis=1).any(axis=1))
+    for number in {1, min(windows, 2)}:
+        loads = Scenarios(number * [[[1, 1]]])
+        tiny = plan(loads, Cluster(gpus=2, nodes=2), groups=2).placement
+        if replanning:
+            plan(loads, tiny.cluster, groups=2, current=tiny)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from equipoise import Cluster, InputError, Placement, forecast, plan
-from equipoise.engines.live import Request, cluster_of, replanned
+from equipoise.engines.live import EngineCall, cluster_of, replanned
 from equipoise.engines.settings import Settings
 
 LOG = logging.getLogger("test")
@@ -26,28 +26,28 @@ def line_of(caplog):
 
 
 def test_the_plan_is_that_of_plan_within_the_limits():
-    request = Request(LOADS, CLUSTER, 4, LIVE)
+    call = EngineCall(LOADS, CLUSTER, 4, LIVE)
     live = Placement(LIVE, Cluster(gpus=8, slots_per_gpu=3), experts=16)
     expected = plan(LOADS, CLUSTER, groups=4, current=live, max_moves=7, off_node=0.1).placement
-    found = replanned(request, Settings(max_moves=7, off_node=0.1), LOG)
+    found = replanned(call, Settings(max_moves=7, off_node=0.1), LOG)
     np.testing.assert_array_equal(found.phy2log, expected.phy2log)
 
 
 def test_the_first_plan_has_nothing_live_to_be_limited_by():
-    found = replanned(Request(LOADS, CLUSTER, 4, None), Settings(max_moves=0, min_gain=0.5), LOG)
+    found = replanned(EngineCall(LOADS, CLUSTER, 4, None), Settings(max_moves=0, min_gain=0.5), LOG)
     np.testing.assert_array_equal(found.phy2log, plan(LOADS, CLUSTER, groups=4).placement.phy2log)
 
 
 def test_settings_of_locality_do_not_matter_without_groups():
     for limits in (Settings(off_node=0.1), Settings(locality="soft")):
-        found = replanned(Request(LOADS, CLUSTER, 1, None), limits, LOG)
+        found = replanned(EngineCall(LOADS, CLUSTER, 1, None), limits, LOG)
         np.testing.assert_array_equal(found.phy2log, plan(LOADS, CLUSTER).placement.phy2log)
 
 
 def test_one_line_says_par_moves_time_and_digests(caplog):
     caplog.set_level(logging.INFO)
     limits = Settings(max_moves=7)
-    found = replanned(Request(LOADS, CLUSTER, 1, LIVE), limits, LOG)
+    found = replanned(EngineCall(LOADS, CLUSTER, 1, LIVE), limits, LOG)
     line = line_of(caplog)
     assert re.match(
         r"Equipoise re-planned 3 layers on 8 GPUs in \d+ ms: PAR (\d\.\d{4}) -> (\d\.\d{4}), 7 moves, 9\.7% of the "
@@ -55,14 +55,14 @@ def test_one_line_says_par_moves_time_and_digests(caplog):
         line,
     )
     caplog.clear()
-    replanned(Request(LOADS, CLUSTER, 1, found.phy2log), Settings(min_gain=1.0), LOG)
+    replanned(EngineCall(LOADS, CLUSTER, 1, found.phy2log), Settings(min_gain=1.0), LOG)
     assert re.search(r"0 moves, 0\.0% of the slots \(PAR \d\.\d{4} was not worth its moves\); ", line_of(caplog))
 
 
 def test_the_same_placement_has_the_same_digest_and_another_another(caplog):
     caplog.set_level(logging.INFO)
     for most in (0, 0, 5):
-        replanned(Request(LOADS, CLUSTER, 1, LIVE), Settings(max_moves=most), LOG)
+        replanned(EngineCall(LOADS, CLUSTER, 1, LIVE), Settings(max_moves=most), LOG)
     digests = [record.getMessage().split()[-1] for record in caplog.records]
     assert digests[0] == digests[1] != digests[2]
 
@@ -71,7 +71,7 @@ def test_the_same_placement_has_the_same_digest_and_another_another(caplog):
 def test_odd_loads_leave_everything_as_it_is_and_are_logged_with_the_traceback(bad, caplog):
     loads = LOADS.copy()
     loads[0, 1, 2] = bad
-    found = replanned(Request(loads, CLUSTER, 4, LIVE), Settings(), LOG)
+    found = replanned(EngineCall(loads, CLUSTER, 4, LIVE), Settings(), LOG)
     np.testing.assert_array_equal(found.phy2log, LIVE)
     [record] = caplog.records
     assert record.levelno == logging.ERROR
@@ -84,7 +84,7 @@ def test_whatever_fails_the_engine_goes_on(step, monkeypatch, caplog):
         raise RuntimeError("no memory, no compiler, no luck")
 
     monkeypatch.setattr(f"equipoise.engines.live.{step}", fail)
-    found = replanned(Request(LOADS, CLUSTER, 4, LIVE), Settings(), LOG)
+    found = replanned(EngineCall(LOADS, CLUSTER, 4, LIVE), Settings(), LOG)
     np.testing.assert_array_equal(found.phy2log, LIVE)
     assert "no luck" in caplog.text
 
@@ -103,7 +103,7 @@ def test_whatever_fails_the_engine_goes_on(step, monkeypatch, caplog):
     ids=["nothing", "fewer GPUs", "no whole GPUs", "empty slot", "expert lost", "no such expert", "another model"],
 )
 def test_where_what_is_live_is_no_answer_the_experts_are_in_order(live, caplog):
-    found = replanned(Request(LOADS * np.nan, CLUSTER, 4, live), Settings(), LOG)
+    found = replanned(EngineCall(LOADS * np.nan, CLUSTER, 4, live), Settings(), LOG)
     np.testing.assert_array_equal(found.phy2log, LIVE)
     assert "could not plan" in line_of(caplog)
 
@@ -111,20 +111,20 @@ def test_where_what_is_live_is_no_answer_the_experts_are_in_order(live, caplog):
 def test_a_live_placement_with_an_expert_twice_on_a_gpu_stays(caplog):
     live = LIVE.copy()
     live[:, -2] = live[:, -1]
-    found = replanned(Request(LOADS * np.nan, CLUSTER, 4, live), Settings(), LOG)
+    found = replanned(EngineCall(LOADS * np.nan, CLUSTER, 4, live), Settings(), LOG)
     np.testing.assert_array_equal(found.phy2log, live)
 
 
 def test_failing_leaves_dead_gpus_empty():
     dead = Cluster(gpus=8, slots_per_gpu=3, dead=[1])
-    found = replanned(Request(LOADS * np.nan, dead, 1, LIVE), Settings(), LOG)
+    found = replanned(EngineCall(LOADS * np.nan, dead, 1, LIVE), Settings(), LOG)
     found.validate()
     assert (found.phy2log[:, 3:6] == -1).all()
 
 
 def test_too_few_slots_are_refused():
     with pytest.raises(InputError, match="no replica of expert 8"):
-        replanned(Request(LOADS, Cluster(gpus=8), 1, None), Settings(), LOG)
+        replanned(EngineCall(LOADS, Cluster(gpus=8), 1, None), Settings(), LOG)
 
 
 def test_groups_count_where_nodes_divide_them_and_all_gpus_are_up():
@@ -138,7 +138,7 @@ def test_groups_count_where_nodes_divide_them_and_all_gpus_are_up():
 
 def test_what_the_engine_holds_is_not_changed_with_the_plan():
     live = LIVE.copy()
-    found = replanned(Request(LOADS, CLUSTER, 1, live), Settings(max_moves=0), LOG)
+    found = replanned(EngineCall(LOADS, CLUSTER, 1, live), Settings(max_moves=0), LOG)
     found.phy2log[:] = -1
     np.testing.assert_array_equal(live, LIVE)
 
@@ -152,7 +152,7 @@ def test_whatever_is_live_the_answer_is_valid_and_keeps_to_the_budget(data):
     random = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
     live = random.integers(-1, experts, (layers, before * cluster.slots_per_gpu))
     loads = random.integers(0, 3, (2, layers, experts)) * random.integers(0, 100, (2, layers, experts))
-    found = replanned(Request(loads, cluster, 1, live), Settings(max_moves=0), LOG)
+    found = replanned(EngineCall(loads, cluster, 1, live), Settings(max_moves=0), LOG)
     found.validate()
     current = Placement(live, Cluster(gpus=before, slots_per_gpu=cluster.slots_per_gpu), experts)
     strictest = plan(forecast(loads, cluster).scenarios, cluster, current=current, max_moves=0)

@@ -12,8 +12,8 @@ from equipoise.planning.budget import Expense, stops_within
 
 
 @st.composite
-def courses(draw):
-    """PARs that fall, courses of different lengths, and whole expenses that rise, fall or stand still on the way."""
+def histories(draw):
+    """PARs that fall, histories of different lengths, and whole expenses that rise, fall or stand still on the way."""
     layers, points = draw(st.integers(1, 3)), draw(st.integers(1, 5))
     falls = st.lists(st.sampled_from([0, 0, 1, 5]), min_size=points, max_size=points)
     par = np.array([3 - np.cumsum(draw(falls)) / 32 for _ in range(layers)])
@@ -22,8 +22,8 @@ def courses(draw):
     spent = st.lists(st.sampled_from([-3, -1, 0, 1, 4]), min_size=points, max_size=points)
     expenses = []
     for _ in range(draw(st.integers(0, 2))):
-        course = np.array([np.cumsum(draw(spent)) for _ in range(layers)], float)
-        expenses.append(Expense(course + draw(st.integers(0, 3)), float(draw(st.integers(0, 12)))))
+        history = np.array([np.cumsum(draw(spent)) for _ in range(layers)], float)
+        expenses.append(Expense(history + draw(st.integers(0, 3)), float(draw(st.integers(0, 12)))))
     return par, expenses
 
 
@@ -38,9 +38,9 @@ def affordable(expenses, stops) -> bool:
 
 
 @settings(max_examples=300, deadline=None)
-@given(courses())
-def test_no_budget_is_exceeded_beyond_what_cannot_be_saved(course):
-    par, expenses = course
+@given(histories())
+def test_no_budget_is_exceeded_beyond_what_cannot_be_saved(history):
+    par, expenses = history
     with warnings.catch_warnings(action="error"):
         stops = stops_within(par, expenses)
     assert np.isfinite(par[np.arange(len(par)), stops]).all()
@@ -48,9 +48,9 @@ def test_no_budget_is_exceeded_beyond_what_cannot_be_saved(course):
 
 
 @settings(max_examples=300, deadline=None)
-@given(courses())
-def test_no_layer_can_go_on_to_a_lower_par_within_what_is_left(course):
-    par, expenses = course
+@given(histories())
+def test_no_layer_can_go_on_to_a_lower_par_within_what_is_left(history):
+    par, expenses = history
     stops = stops_within(par, expenses).tolist()
     for layer, stop in product(range(len(par)), range(par.shape[1])):
         if par[layer, stop] < par[layer, stops[layer]]:
@@ -58,18 +58,18 @@ def test_no_layer_can_go_on_to_a_lower_par_within_what_is_left(course):
 
 
 @settings(max_examples=300, deadline=None)
-@given(courses())
-def test_one_layer_stops_at_its_best_point_within_the_budgets(course):
-    par, expenses = course
+@given(histories())
+def test_one_layer_stops_at_its_best_point_within_the_budgets(history):
+    par, expenses = history
     par, expenses = par[:1], [Expense(e.spent[:1], e.budget) for e in expenses]
     reachable = [par[0, stop] for stop in range(par.shape[1]) if affordable(expenses, [stop])]
     assert par[0, stops_within(par, expenses)[0]] == min(reachable)
 
 
 @settings(max_examples=300, deadline=None)
-@given(courses())
-def test_without_a_limit_every_layer_stops_at_its_least_par_and_of_equals_where_least_is_spent(course):
-    par, expenses = course
+@given(histories())
+def test_without_a_limit_every_layer_stops_at_its_least_par_and_of_equals_where_least_is_spent(history):
+    par, expenses = history
     unlimited = [Expense(e.spent, np.inf) for e in expenses]
     stops = stops_within(par, unlimited)
     for layer, row in enumerate(par.tolist()):

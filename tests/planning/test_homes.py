@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from tests.situations import changed_ones, live_ones
 
 from equipoise import Cluster, Placement, balance, plan
 from equipoise.planning.homes import attainable_peaks, homes, off_node_load
 from tests.reference.exact import grouped_optimum, optimum, soft_optimum
 from tests.reference.execution import contents
+from tests.situations import changed_ones, live_ones
 
 
 def slow_off_node(placement, load, home) -> Fraction:

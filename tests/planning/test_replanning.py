@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from tests.situations import changed_ones, live_ones
 
 from equipoise import Cluster, InputError, Migration, Placement, balance, plan
 from equipoise.planning.effort import SETTINGS
 from tests.reference.execution import contents
+from tests.situations import changed_ones, live_ones
 
 EFFORTS = ["fast", "default", "thorough"]
 BUDGETS = [0, 1, 3, 0.0, 0.1, 0.5, None]

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.situations import changed_ones, live_ones
 
 from equipoise import Cluster, Loads, Scenarios, balance, plan, synthetic_trace
 from equipoise.migration.migration import count_moves
 from tests.reference.exact import windows_optimum
+from tests.situations import changed_ones, live_ones
 
 EFFORTS = ["fast", "default", "thorough"]
 BUDGETS = [0, 3, 0.1, None]

@@ -17,7 +17,7 @@ from equipoise.solver.relief import relieve
 from equipoise.solver.replication import replicate, replicate_sparingly
 from equipoise.solver.swaps import settle
 from equipoise.solver.transfers import refine
-from equipoise.solver.windows import mean_peak, next_pressed, set_aim, set_windows, weigh_holders, weigh_windows
+from equipoise.solver.windows import mean_peak, next_by_pressure, set_aim, set_windows, weigh_holders, weigh_windows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,4 +55,4 @@ set_aim_of_windows = with_a_way_in(set_aim)
 weigh_all_windows = with_a_way_in(weigh_windows)
 weigh_holders_in_windows = with_a_way_in(weigh_holders)
 mean_peak_of_windows = with_a_way_in(mean_peak)
-next_pressed_gpu = with_a_way_in(next_pressed)
+next_by_pressure_gpu = with_a_way_in(next_by_pressure)

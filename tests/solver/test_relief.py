@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from equipoise.solver.history import Course, empty_courses
+from equipoise.solver.history import History, empty_histories
 from equipoise.solver.pool import Pool, empty_queues
 from equipoise.solver.prices import Terms
-from equipoise.solver.relief import LEAST_PRICE, LEAST_RELIEF, MOST_TRIED, empty_room
+from equipoise.solver.relief import LEAST_PRICE, LEAST_RELIEF, MOST_TRIED, empty_scratch
 from equipoise.solver.windows import Windows, empty_windows
 from tests.reference.changes import Layer, State, changes
 from tests.solver.compiled import fill_slots, relieve_pool, set_loads_of_windows
@@ -31,7 +31,7 @@ class Relieved(NamedTuple):
     pool: Pool
     windows: Windows
     made: int
-    course: Course
+    history: History
 
     @property
     def state(self) -> State:
@@ -45,10 +45,10 @@ class Problem:
     slots: list[list[int]]
     layer: Layer
     aim: Fraction
-    heights: list[Fraction]
+    thresholds: list[Fraction]
 
-    def relieved(self, most_changes: int = MANY, known: tuple[int, Course] | None = None) -> Relieved:
-        """Relieve a new pool; known: changes, and their course."""
+    def relieved(self, most_changes: int = MANY, known: tuple[int, History] | None = None) -> Relieved:
+        """Relieve a new pool; known: changes, and their history."""
         layer, (gpus, slots_per_gpu) = self.layer, np.shape(self.slots)
         experts, count = len(layer.home), len(layer.weight)
         pool = pool_of([float(layer.mean(loads)) for loads in zip(*layer.loads, strict=True)], self.slots)
@@ -57,12 +57,14 @@ class Problem:
         terms = Terms(
             np.array(layer.held), np.array(layer.home), np.array(layer.node), float(layer.move), float(layer.off_node)
         )
-        changes_known, course = known or (0, Course(*(notes[0] for notes in empty_courses(1, MANY))))
-        room, heights = empty_room(experts, slots_per_gpu, count), np.array(self.heights, np.float64)
-        made = relieve_pool(pool, windows, terms, room, float(self.aim), heights, changes_known, most_changes, course)
+        changes_known, history = known or (0, History(*(notes[0] for notes in empty_histories(1, MANY))))
+        room, thresholds = empty_scratch(experts, slots_per_gpu, count), np.array(self.thresholds, np.float64)
+        made = relieve_pool(
+            pool, windows, terms, room, float(self.aim), thresholds, changes_known, most_changes, history
+        )
         assert_consistent(pool)
         assert made < MANY
-        return Relieved(layer, pool, windows, made, course)
+        return Relieved(layer, pool, windows, made, history)
 
 
 WEIGHTS = st.lists(st.sampled_from([0, 1, 2, 5]), min_size=1, max_size=5).filter(any)
@@ -102,22 +104,22 @@ def problems(draw, strict=False, weights=WEIGHTS):
         off_node,
         [aim] * len(loads),
     )
-    heights = draw(st.sampled_from([[0], [2], [0, 2], [3, 0], [0, 1, 2, 3], [4, 1]]))
-    return Problem(other.slots.tolist(), layer, aim, [Fraction(height, 4) for height in heights])
+    thresholds = draw(st.sampled_from([[0], [2], [0, 2], [3, 0], [0, 1, 2, 3], [4, 1]]))
+    return Problem(other.slots.tolist(), layer, aim, [Fraction(threshold, 4) for threshold in thresholds])
 
 
-def worth(change) -> float:
+def good_enough(change) -> float:
     """Relief for the price."""
     return float(change.relief) / max(float(change.price), LEAST_PRICE)
 
 
 def phases(problem):
-    """Yield for each height the problem as far as that, the loads at which pressure begins, and the changes before."""
+    """Yield for each threshold the problem as far as that, the loads where pressure begins, and the changes before."""
     made, layer = 0, problem.layer
-    for phase, height in enumerate(problem.heights):
-        part = replace(problem, heights=problem.heights[: phase + 1])
+    for phase, threshold in enumerate(problem.thresholds):
+        part = replace(problem, thresholds=problem.thresholds[: phase + 1])
         peaks = part.relieved(made).state.peaks
-        begins = [problem.aim + height * (max(peak, problem.aim) - problem.aim) for peak in peaks]
+        begins = [problem.aim + threshold * (max(peak, problem.aim) - problem.aim) for peak in peaks]
         yield replace(part, layer=layer._replace(aim=begins)), made
         made = part.relieved().made
 
@@ -133,9 +135,9 @@ def assert_right(now, then):
     pressed = np.argsort(-now.windows.pressure, kind="stable")[: min(len(before.layer.weight), MOST_TRIED)]
     for heavy in pressed[now.windows.pressure[pressed] > 0].tolist():
         every = [change for change in changes(before, heavy) if change.price < inf]
-        best = max((worth(c) for c in every if c.highest < pressure[heavy] - rounding), default=0.0)
+        best = max((good_enough(c) for c in every if c.highest < pressure[heavy] - rounding), default=0.0)
         enough = max(best * (1 - 1e-9), least) - rounding
-        right = [c.after for c in every if c.highest <= pressure[heavy] + rounding and worth(c) >= enough]
+        right = [c.after for c in every if c.highest <= pressure[heavy] + rounding and good_enough(c) >= enough]
         if then.made > now.made and after.contents in right:
             return
         assert best <= least + rounding
@@ -157,20 +159,20 @@ def test_every_change_is_the_one_that_is_worth_most_for_its_price(problem):
 @given(problem=problems() | problems(strict=True))
 def test_the_course_tells_what_was_reached_and_spent(problem):
     end = problem.relieved()
-    course = end.course
+    history = end.history
     for changes_made in range(end.made + 1):
         state = problem.relieved(changes_made).state
-        assert course.peak[changes_made] == pytest.approx(float(problem.layer.mean(state.peaks)), rel=1e-12)
-        assert course.moves[changes_made] == state.moves
-        assert course.off_node[changes_made] == pytest.approx(float(state.off_node), rel=1e-12)
-    assert np.isinf(course.peak[end.made + 1 :]).all()
+        assert history.peak[changes_made] == pytest.approx(float(problem.layer.mean(state.peaks)), rel=1e-12)
+        assert history.moves[changes_made] == state.moves
+        assert history.off_node[changes_made] == pytest.approx(float(state.off_node), rel=1e-12)
+    assert np.isinf(history.peak[end.made + 1 :]).all()
 
 
 @settings(max_examples=150, deadline=None)
 @given(problem=problems(weights=st.just([1])))
 def test_the_peak_of_one_window_never_rises(problem):
     end = problem.relieved()
-    assert (np.diff(end.course.peak[: end.made + 1]) <= 0).all()
+    assert (np.diff(end.history.peak[: end.made + 1]) <= 0).all()
 
 
 @settings(max_examples=150, deadline=None)
@@ -178,9 +180,9 @@ def test_the_peak_of_one_window_never_rises(problem):
 def test_a_course_that_is_known_leads_to_the_same_place(problem, data):
     end = problem.relieved()
     stop = data.draw(st.integers(0, end.made))
-    # Which height comes after how many changes is not known: with several heights the course is known as a whole.
-    known = stop if len(problem.heights) > 1 else data.draw(st.integers(0, stop))
-    again = problem.relieved(stop, known=(known, end.course))
+    # Which threshold comes after how many changes is not known: with several, the history is known as a whole.
+    known = stop if len(problem.thresholds) > 1 else data.draw(st.integers(0, stop))
+    again = problem.relieved(stop, known=(known, end.history))
     assert again.made == stop
     assert again.state == problem.relieved(stop).state
 
@@ -214,7 +216,7 @@ def windows_of(problem):
 def made_by(problem):
     """Return the changes made."""
     end = problem.relieved()
-    return end.course.change[: end.made].tolist()
+    return end.history.change[: end.made].tolist()
 
 
 # Weights whose roots are multiples of a quarter, as they are of 1/16; and as many windows as GPUs are tried, or more.
@@ -247,13 +249,13 @@ def test_a_window_counts_as_much_as_four_of_a_quarter_of_its_weight(problem, dat
 @settings(max_examples=150, deadline=None)
 @given(problem=exact_problems(st.just([1])))
 def test_equal_windows_are_relieved_as_one_is_until_that_is_stuck(problem):
-    one = replace(problem, heights=problem.heights[:1])
+    one = replace(problem, thresholds=problem.thresholds[:1])
     [(load, weight)] = windows_of(one)
     made = made_by(one)
     assert made_by(with_windows(one, 4 * [(load, weight / 4)]))[: len(made)] == made
 
 
-def layer_with(load, slots, *others, home=None, node=None, held=None, move=1, off_node=0, aim=0, height=0):
+def layer_with(load, slots, *others, home=None, node=None, held=None, move=1, off_node=0, aim=0, threshold=0):
     """Return a problem in which GPUs hold the weights of what they have, and nothing else is said.
 
     others: loads of other windows than the first; all windows have the same weight.
@@ -263,7 +265,7 @@ def layer_with(load, slots, *others, home=None, node=None, held=None, move=1, of
     held = held or [[expert in gpu for expert in experts] for gpu in slots]
     home, node, aim = home or [-1 for _ in experts], node or [0 for _ in slots], Fraction(aim)
     layer = Layer(loads, weight, held, home, node, Fraction(move), off_node, [aim for _ in loads])
-    return Problem(slots, layer, aim, [Fraction(height)])
+    return Problem(slots, layer, aim, [Fraction(threshold)])
 
 
 def test_a_peak_at_the_aim_is_left_as_it_is():
@@ -277,7 +279,7 @@ def test_of_equal_swaps_the_one_whose_weights_are_there_is_made():
     slots = [[0, 1, 2], [3, 4, 5]]
     held = [[True, True, True, False, True, False], [False, True, False, True, True, True]]
     end = layer_with([6, 6, 6, 2, 2, 2], slots, held=held, aim=14).relieved()
-    assert (end.made, end.course.moves[:2].tolist()) == (1, [0, 0])
+    assert (end.made, end.history.moves[:2].tolist()) == (1, [0, 0])
     assert end.state.contents == (frozenset([0, 2, 4]), frozenset([3, 1, 5]))
 
 
@@ -285,7 +287,7 @@ def test_a_transfer_lightens_all_holders_of_the_expert_at_once():
     # Expert 0 is on two GPUs; one replica more brings all three to the aim, where swaps only pass the load on.
     slots = [[0, 1], [0, 2], [3, 4], [4, 3]]
     end = layer_with([12, 1, 1, 1, 1], slots, aim=5).relieved()
-    assert (end.made, end.course.moves[1]) == (1, 1)
+    assert (end.made, end.history.moves[1]) == (1, 1)
     assert end.pool.copies.tolist() in ([3, 1, 1, 1, 2], [3, 1, 1, 2, 1])
     assert end.pool.gpu_load.max() == 5
 
@@ -315,7 +317,7 @@ def test_no_relief_is_worth_a_higher_peak(load, slots):
     held = [[expert in gpu for expert in range(len(load))] for gpu in slots]
     held[2][0] = True
     end = layer_with(load, slots, held=held, aim=80).relieved(1)
-    assert (end.made, end.course.peak[0]) == (1, 100)
+    assert (end.made, end.history.peak[0]) == (1, 100)
     assert end.pool.gpu_load.max() <= 100
 
 
@@ -328,7 +330,7 @@ def test_peaks_that_the_mean_does_not_show_are_relieved():
     slots, morning, evening = [[0, 1], [2, 3]], [4, 4, 0, 0], [0, 0, 4, 4]
     assert layer_with([2, 2, 2, 2], slots, aim=4).relieved().made == 0
     end = layer_with(morning, slots, evening, aim=4).relieved()
-    assert (end.made, end.course.peak[:2].tolist()) == (1, pytest.approx([8, 4]))
+    assert (end.made, end.history.peak[:2].tolist()) == (1, pytest.approx([8, 4]))
 
 
 @pytest.mark.parametrize(("windows", "stuck", "made"), [(1, 1, 0), (2, 1, 1), (2, 2, 0), (4, 3, 1), (5, 4, 0)])
@@ -341,10 +343,10 @@ def test_where_gpus_of_more_pressure_are_stuck_others_are_tried_one_for_each_win
     assert end.pool.gpu_load[-2:].tolist() == ([10, 10] if made else [20, 0])
 
 
-@pytest.mark.parametrize(("height", "made"), [(0, 0), (0.5, 1), (1, 0)])
-def test_pressure_that_begins_higher_sees_other_relief(height, made):
+@pytest.mark.parametrize(("threshold", "made"), [(0, 0), (0.5, 1), (1, 0)])
+def test_pressure_that_begins_higher_sees_other_relief(threshold, made):
     # An exchange on GPUs 1 and 2 turns loads of 5 and 7, 4 and 6 later, into 6 and 6, 7 and 3: the same sum of squares
     # above 6. Above 6.5, and 7 later, halfway to the peaks, there is relief.
     slots = [[0, 1], [2, 3], [4, 5]]
-    problem = layer_with([2, 4, 3, 2, 4, 3], slots, [8, 0, 3, 1, 2, 4], aim=6, height=height)
+    problem = layer_with([2, 4, 3, 2, 4, 3], slots, [8, 0, 3, 1, 2, 4], aim=6, threshold=threshold)
     assert problem.relieved().made == made

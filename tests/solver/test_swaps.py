@@ -11,13 +11,13 @@ from tests.solver.compiled import settle_pool
 from tests.solver.pools import assert_consistent, layers, packed_pool, pool_of
 
 
-def lowest_after_a_swap(pool, parcel=1) -> float:
+def lowest_after_a_swap(pool, bundle=1) -> float:
     """Return the least peak after so many replicas of the peak GPU swap with another's, no expert twice on either."""
     heavy = pool.gpu_load.argmax()
     lowest = pool.gpu_load.max()
     for light in range(pool.gpu_load.size):
-        gives = combinations(set(pool.slots[heavy]) - set(pool.slots[light]), parcel)
-        takes = combinations(set(pool.slots[light]) - set(pool.slots[heavy]), parcel)
+        gives = combinations(set(pool.slots[heavy]) - set(pool.slots[light]), bundle)
+        takes = combinations(set(pool.slots[light]) - set(pool.slots[heavy]), bundle)
         for give, take in product(gives, takes):
             moved = pool.share[list(give)].sum() - pool.share[list(take)].sum()
             gpu_load = pool.gpu_load.copy()
@@ -40,7 +40,7 @@ def test_swaps_lower_the_peak_until_none_does(layer, slack):
     assert after <= before
     if after > target:
         assert lowest_after_a_swap(pool) >= after * (1 - 2 * LEAST_FALL)
-        assert pool.slots.shape[1] < 4 or lowest_after_a_swap(pool, parcel=2) >= after * (1 - 2 * LEAST_FALL)
+        assert pool.slots.shape[1] < 4 or lowest_after_a_swap(pool, bundle=2) >= after * (1 - 2 * LEAST_FALL)
 
 
 def test_two_replicas_go_for_two_where_no_single_swap_helps():

@@ -10,10 +10,10 @@ from tests.solver.compiled import refine_pool, settle_pool
 from tests.solver.pools import assert_consistent, layers, packed_pool
 
 
-def refined(layer, tries, kicks=0, target=0.0, worth=0.0):
+def refined(layer, tries, kicks=0, target=0.0, good_enough=0.0):
     load, gpus, slots_per_gpu = layer
     pool = packed_pool(load, gpus, slots_per_gpu)
-    refine_pool(pool, empty_search(len(load), gpus, slots_per_gpu, tries, kicks), target, worth)
+    refine_pool(pool, empty_search(len(load), gpus, slots_per_gpu, tries, kicks), target, good_enough)
     assert_consistent(pool)
     return pool
 
@@ -53,4 +53,4 @@ def test_a_kick_finds_what_no_single_transfer_does():
 
 def test_a_peak_that_is_not_worth_it_is_lowered_by_swaps_alone():
     layer = [3, 2, 2, 2], 3, 2
-    assert refined(layer, tries=8, worth=3.5).copies.tolist() == settled(layer).copies.tolist()
+    assert refined(layer, tries=8, good_enough=3.5).copies.tolist() == settled(layer).copies.tolist()

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from equipoise.solver.windows import empty_windows
 from tests.solver.compiled import (
     mean_peak_of_windows,
-    next_pressed_gpu,
+    next_by_pressure_gpu,
     set_aim_of_windows,
     set_loads_of_windows,
     weigh_all_windows,
@@ -55,13 +55,13 @@ def test_the_mean_peak_is_the_weighted_mean_of_the_peaks(problem):
 
 
 @settings(max_examples=100, deadline=None)
-@given(problem=weighed(), share=st.sampled_from([0, 0.9, 1.2, 9]), height=st.sampled_from([0, 0.3, 1]))
-def test_pressure_begins_at_the_aim_or_so_far_above_it_on_the_way_to_the_peak(problem, share, height):
+@given(problem=weighed(), share=st.sampled_from([0, 0.9, 1.2, 9]), threshold=st.sampled_from([0, 0.3, 1]))
+def test_pressure_begins_at_the_aim_or_so_far_above_it_on_the_way_to_the_peak(problem, share, threshold):
     pool, loads, weights, windows = problem
     gpu_load = loads_in_windows(pool, loads)
     aim = share * float(gpu_load[0].mean())
-    set_aim_of_windows(windows, aim, height)
-    begins = aim + height * np.maximum(gpu_load.max(axis=1) - aim, 0)
+    set_aim_of_windows(windows, aim, threshold)
+    begins = aim + threshold * np.maximum(gpu_load.max(axis=1) - aim, 0)
     np.testing.assert_allclose(windows.aim, begins * np.sqrt(weights), rtol=1e-13)
     assert_weighed(*problem)
 
@@ -94,8 +94,8 @@ def test_what_follows_from_the_replicas_of_an_expert_is_brought_up_to_date(probl
 def test_gpus_come_by_falling_pressure_and_ties_by_their_index(pressure):
     windows = empty_windows(1, len(pressure), 1)
     windows.pressure[:] = pressure
-    gpus, gpu = [], next_pressed_gpu(windows, -1)
+    gpus, gpu = [], next_by_pressure_gpu(windows, -1)
     while gpu >= 0:
         gpus.append(gpu)
-        gpu = next_pressed_gpu(windows, gpu)
+        gpu = next_by_pressure_gpu(windows, gpu)
     assert gpus == sorted(range(len(pressure)), key=lambda gpu: (-pressure[gpu], gpu))

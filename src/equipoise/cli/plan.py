@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path  # noqa: TC003 - Typer reads the annotations when it runs
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -97,11 +97,9 @@ def plan(
     from equipoise.cli.terminal.console import print_json
     from equipoise.cli.terminal.progress import progress_bar
     from equipoise.cli.terminal.stopwatch import stopwatch
-    from equipoise.forecasting.forecast import forecast as expect
     from equipoise.formats import Deployment, check_placement_path, read_loads, read_placement, write_placement
     from equipoise.planner import plan as plan_placement
     from equipoise.planner import warm_up
-    from equipoise.planning.request import checked
     from equipoise.synthetic.sample import sample_loads
 
     if output is not None:
@@ -113,34 +111,33 @@ def plan(
     live = read_placement(current, deployment=deployment) if current else None
     like = live.cluster if live else None if recording else SAMPLE
     cluster = ClusterOptions(gpus, nodes, redundant, slots, dead).cluster(loads.experts, like)
-    asked: dict[str, Any] = {
-        "groups": groups,
-        "locality": locality,
-        "off_node": off_node,
-        "current": live,
-        "max_moves": max_moves,
-        "min_gain": min_gain,
-        "effort": effort,
-        "workers": workers,
-    }
-    kept = checked(loads.layers, loads.experts, cluster, **asked).locality
     with progress_bar("getting ready"), stopwatch() as start:
-        warm_up(replanning=bool(live or cluster.dead or kept == "soft"), windows=loads.windows)
-    with progress_bar("looking back") as progress, stopwatch() as looking_back:
-        in_groups = groups if kept == "strict" else 1
-        expected = expect(loads, cluster, forecast, groups=in_groups, workers=workers, progress=progress)
+        warm_up(bool(live or cluster.dead or locality == "soft" or off_node), loads.windows)
     with progress_bar("planning") as progress, stopwatch() as time:
-        result = plan_placement(expected.scenarios, cluster, **asked, progress=progress)
+        result = plan_placement(
+            loads,
+            cluster,
+            forecast=forecast,
+            groups=groups,
+            locality=locality,
+            off_node=off_node,
+            current=live,
+            max_moves=max_moves,
+            min_gain=min_gain,
+            effort=effort,
+            workers=workers,
+            progress=progress,
+        )
     if output is not None:
         write_placement(result.placement, output, output_format, deployment)
-    run = Run(recording, current, groups, effort, start, looking_back, time, output, report, png)
-    found = summary(result, loads, expected, run)
+    run = Run(recording, current, groups, effort, start, time, output, report, png)
+    found = summary(result, loads, run)
     title = f"Plan for {recording.name if recording else 'the synthetic sample'}, {counted(cluster.gpus, 'GPU')}"
     with progress_bar("drawing"):
         if report is not None:
             from equipoise.report.pages.plan import plan_page
 
-            plan_page(result, loads, expected, title, what_was_planned(found), this_command()).save(report)
+            plan_page(result, loads, title, what_was_planned(found), this_command()).save(report)
         if png is not None:
             from equipoise.report import plan_figure
             from equipoise.report.picture import save_picture

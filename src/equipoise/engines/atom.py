@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from equipoise.engines.live import Request, cluster_of, live_settings, replanned
+from equipoise.engines.live import EngineCall, cluster_of, live_settings, replanned
 
 if TYPE_CHECKING:
     import torch
@@ -60,7 +60,7 @@ def rebalance_experts(
     loads = weight.detach().double().cpu().numpy()[None]
     live = None if old_p2l is None else old_p2l.cpu().numpy()
     cluster, groups = cluster_of(num_physical, num_gpus, num_nodes, num_groups if enable_hierarchical else 1, dead=[])
-    placement = replanned(Request(loads, cluster, groups, live), live_settings(), log)
+    placement = replanned(EngineCall(loads, cluster, groups, live), live_settings(), log)
     three = placement.phy2log, placement.log2phy, placement.logcnt
     p2l, l2p, logcnt = (torch.tensor(array, dtype=torch.int32, device=weight.device) for array in three)
     return p2l, l2p, logcnt

@@ -15,10 +15,8 @@ import numpy as np
 from equipoise.cluster import Cluster
 from equipoise.engines.settings import read_settings
 from equipoise.errors import InputError
-from equipoise.forecasting.forecast import forecast
 from equipoise.placement import Placement
 from equipoise.planner import plan, warm_up
-from equipoise.planning.request import checked_locality
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Request:
+class EngineCall:
     """What an engine asks for.
 
     Attributes
@@ -89,7 +87,7 @@ def cluster_of(slots: int, gpus: int, nodes: int, groups: int | None, dead: list
     return Cluster(gpus=gpus, nodes=nodes, slots_per_gpu=slots // gpus, dead=dead), groups
 
 
-def replanned(request: Request, settings: Settings, log: Logger) -> Placement:
+def replanned(call: EngineCall, settings: Settings, log: Logger) -> Placement:
     """Return the placement to go over to: a new plan, or where that fails what is live, with the traceback logged.
 
     Raises
@@ -100,26 +98,24 @@ def replanned(request: Request, settings: Settings, log: Logger) -> Placement:
     try:
         prepare()
         start = perf_counter()
-        result = _plan(request, settings)
-        log.info("%s", _line(result, request, settings, perf_counter() - start))
+        result = _plan(call, settings)
+        log.info("%s", _line(result, call, settings, perf_counter() - start))
     except Exception:
         log.exception(
             "Equipoise could not plan; the experts stay where they are, or go in order where they cannot stay"
         )
-        return _as_it_is(request)
+        return _as_it_is(call)
     return result.placement
 
 
-def _plan(request: Request, settings: Settings) -> Plan:
-    current = _current(request)
-    locality, off_node = (settings.locality, settings.off_node) if request.groups > 1 else (None, None)
-    strict = checked_locality(locality, off_node, request.groups)[0] == "strict"
-    kept = request.groups if strict else 1
-    expected = forecast(request.loads, request.cluster, settings.forecast, groups=kept)
+def _plan(call: EngineCall, settings: Settings) -> Plan:
+    current = _current(call)
+    locality, off_node = (settings.locality, settings.off_node) if call.groups > 1 else (None, None)
     return plan(
-        expected.scenarios,
-        request.cluster,
-        groups=request.groups,
+        call.loads,
+        call.cluster,
+        forecast=settings.forecast,
+        groups=call.groups,
         locality=locality,
         off_node=off_node,
         current=current,
@@ -127,45 +123,43 @@ def _plan(request: Request, settings: Settings) -> Plan:
     )
 
 
-def _current(request: Request) -> Placement | None:
+def _current(call: EngineCall) -> Placement | None:
     """Return a copy of what is live, on as many GPUs of the same size as it takes."""
-    if request.live is None:
+    if call.live is None:
         return None
-    slots_per_gpu = request.cluster.slots_per_gpu
-    gpus, left = divmod(request.live.shape[1], slots_per_gpu)
+    slots_per_gpu = call.cluster.slots_per_gpu
+    gpus, left = divmod(call.live.shape[1], slots_per_gpu)
     if left:
-        raise InputError(f"{request.live.shape[1]} live slots do not divide over GPUs with {slots_per_gpu} each")
-    return Placement(request.live.copy(), Cluster(gpus=gpus, slots_per_gpu=slots_per_gpu), request.experts)
+        raise InputError(f"{call.live.shape[1]} live slots do not divide over GPUs with {slots_per_gpu} each")
+    return Placement(call.live.copy(), Cluster(gpus=gpus, slots_per_gpu=slots_per_gpu), call.experts)
 
 
-def _as_it_is(request: Request) -> Placement:
+def _as_it_is(call: EngineCall) -> Placement:
     """Return the live placement where every live GPU is full and every expert on one, else the experts in order."""
-    in_order = _in_order(request)
-    if request.live is None or request.live.shape != in_order.phy2log.shape:
+    in_order = _in_order(call)
+    if call.live is None or call.live.shape != in_order.phy2log.shape:
         return in_order
-    experts = np.where(in_order.phy2log < 0, -1, request.live)
-    if (experts >= request.experts).any() or ((experts < 0) != (in_order.phy2log < 0)).any():
+    experts = np.where(in_order.phy2log < 0, -1, call.live)
+    if (experts >= call.experts).any() or ((experts < 0) != (in_order.phy2log < 0)).any():
         return in_order
-    as_it_is = Placement(experts, request.cluster, request.experts)
+    as_it_is = Placement(experts, call.cluster, call.experts)
     return as_it_is if as_it_is.logcnt.all() else in_order
 
 
-def _in_order(request: Request) -> Placement:
+def _in_order(call: EngineCall) -> Placement:
     """Return the engines' default layout on the live GPUs; raise where they do not hold every expert."""
-    cluster = request.cluster
-    phy2log = np.full((request.loads.shape[1], cluster.gpus, cluster.slots_per_gpu), -1)
-    phy2log[:, list(cluster.live)] = (np.arange(cluster.live_slots) % request.experts).reshape(
-        -1, cluster.slots_per_gpu
-    )
-    placement = Placement(phy2log.reshape(len(phy2log), -1), cluster, request.experts)
+    cluster = call.cluster
+    phy2log = np.full((call.loads.shape[1], cluster.gpus, cluster.slots_per_gpu), -1)
+    phy2log[:, list(cluster.live)] = (np.arange(cluster.live_slots) % call.experts).reshape(-1, cluster.slots_per_gpu)
+    placement = Placement(phy2log.reshape(len(phy2log), -1), cluster, call.experts)
     placement.validate()
     return placement
 
 
-def _line(result: Plan, request: Request, settings: Settings, seconds: float) -> str:
+def _line(result: Plan, call: EngineCall, settings: Settings, seconds: float) -> str:
     """Return what the log says of a plan; ranks that say different digests have plans that do not fit together."""
     placement, moves = result.placement, int(result.moves.sum())
-    done = "planned" if request.live is None else "re-planned"
+    done = "planned" if call.live is None else "re-planned"
     declined = "" if result.declined is None else f" (PAR {result.declined:.4f} was not worth its moves)"
     return (
         f"Equipoise {done} {placement.layers} layers on {len(placement.cluster.live)} GPUs in {1000 * seconds:.0f} ms: "

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from equipoise.engines.live import Request, cluster_of, live_settings, prepare, replanned, same_parameters
+from equipoise.engines.live import EngineCall, cluster_of, live_settings, prepare, replanned, same_parameters
 from equipoise.errors import InputError
 
 if TYPE_CHECKING:
@@ -90,8 +90,8 @@ def rebalance_experts(
     grouped = algorithm.name.endswith("_hierarchical")
     dead = _dead_ranks(gpus) if algorithm.name.startswith("elasticity_aware") else []
     cluster, groups = cluster_of(num_physical_experts, gpus, num_nodes, num_groups if grouped else 1, dead)
-    request = Request(tokens_per_expert.cpu().numpy(), cluster, groups, _live())
-    placement = replanned(request, live_settings(), log)
+    call = EngineCall(tokens_per_expert.cpu().numpy(), cluster, groups, _live())
+    placement = replanned(call, live_settings(), log)
     three = np.maximum(placement.phy2log, 0), placement.log2phy, placement.logcnt
     phy2log, log2phy, logcnt = (torch.from_numpy(array) for array in three)
     return phy2log, log2phy, logcnt

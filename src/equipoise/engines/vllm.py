@@ -6,7 +6,7 @@ import logging
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
-from equipoise.engines.live import Request, cluster_of, live_settings, replanned, same_parameters
+from equipoise.engines.live import EngineCall, cluster_of, live_settings, replanned, same_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,4 +90,4 @@ class EquipoisePolicy:
         loads = weight.detach().double().cpu().numpy()[None]
         live = None if old_global_expert_indices is None else old_global_expert_indices.cpu().numpy()
         cluster, groups = cluster_of(num_replicas, num_ranks, num_nodes, num_groups, dead=[])
-        return torch.from_numpy(replanned(Request(loads, cluster, groups, live), live_settings(), log).phy2log)
+        return torch.from_numpy(replanned(EngineCall(loads, cluster, groups, live), live_settings(), log).phy2log)

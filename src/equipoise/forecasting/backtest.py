@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from equipoise.loads import Loads
-from equipoise.planner import plan
+from equipoise.planning.afresh import plan_afresh
+from equipoise.planning.effort import SETTINGS
 from equipoise.serving.balance import balance
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
-    from equipoise.cluster import Cluster
+    from equipoise.planning.request import Request
     from equipoise.planning.scenarios import Scenarios
 
 # How often the past is cut in two, a past to plan by and what came then: the latest cuts are the most like now.
@@ -24,34 +25,42 @@ MOST_CUTS = 4
 
 
 def backtest(
-    loads: Loads,
-    cluster: Cluster,
-    methods: dict[str, Callable[[Loads], Scenarios]],
-    groups: int,
-    ahead: int,
-    workers: int | None,
-    progress: Callable[[int, int], None] | None,
+    loads: Loads, request: Request, methods: Mapping[str, Callable[[Loads], Scenarios]], ahead: int
 ) -> dict[str, NDArray[np.float64]]:
     """Return the PAR of every method, float64 ``[cuts, layers]``, on the windows after each cut.
 
-    Half of the windows, and at least one, are always left to plan by; where there are too few, nothing is tested. GPUs
-    that are dead now were alive then.
+    Half of the windows, and at least one, are always left to plan by; where there are too few, nothing is tested. Plans
+    are made afresh, with the groups that never leave their nodes. GPUs that are dead now were alive then.
     """
-    whole = replace(cluster, dead=())
     last = loads.windows - ahead
     cuts = range(last, max(last - MOST_CUTS, (loads.windows - 1) // 2), -1)
     halves = [(Loads(loads.counts[:now]), Loads(loads.counts[now : now + ahead])) for now in cuts]
+    asked = _asked_then(request)
     tested: dict[str, NDArray[np.float64]] = {}
     for at, (name, method) in enumerate(methods.items()):
         par = []
         for number, (past, came) in enumerate(halves):
-            placement = plan(method(past), whole, groups=groups, effort="fast", workers=workers).placement
+            placement = plan_afresh(asked.serving(method(past))).placement
             par.append(balance(placement, came).par.mean(axis=0))
-            if progress:
-                progress(at * len(halves) + number + 1, len(methods) * len(halves))
+            if request.progress:
+                request.progress(at * len(halves) + number + 1, len(methods) * len(halves))
         if par:
             tested[name] = np.array(par)
     return tested
+
+
+def _asked_then(request: Request) -> Request:
+    """Return what is asked of a plan for the past: from nothing, fast, and of all GPUs."""
+    return replace(
+        request,
+        cluster=replace(request.cluster, dead=()),
+        groups=request.kept_groups,
+        locality="strict" if request.kept_groups > 1 else "none",
+        off_node=0.0,
+        current=None,
+        settings=SETTINGS["fast"],
+        progress=None,
+    )
 
 
 def choose(tested: dict[str, NDArray[np.float64]], first: str, layers: int) -> tuple[str, ...]:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 
 from equipoise.errors import check_choice, check_count
+from equipoise.forecasting.backtest import backtest, choose
 from equipoise.forecasting.factors import follow_factors
-from equipoise.loads import Loads
 from equipoise.planning.effort import DEVIATIONS
 from equipoise.planning.forecast import Forecast
+from equipoise.planning.request import Request
 from equipoise.planning.scenarios import Scenarios
 
 if TYPE_CHECKING:
@@ -20,9 +21,11 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from equipoise.cluster import Cluster
+    from equipoise.loads import Loads
 
 Method = Literal["auto", "last", "sum", "average-1", "average-4", "deviation", "windows", "recent", "factors"]
 AUTO: Method = "auto"
+AS_GIVEN = "as given"  # what takes the place of a method where scenarios are planned for
 
 # A window should hold enough to tell traffic from chance.
 MOST_WINDOWS = 64
@@ -92,16 +95,21 @@ def forecast(
     >>> forecast(past, Cluster(gpus=2), "windows").scenarios.weights.tolist()
     [[0.5], [0.5]]
     """
-    from equipoise.forecasting.backtest import backtest, choose
+    request = Request.checked(loads, cluster, groups=groups, workers=workers, progress=progress)
+    return expect(request, method, check_count("ahead", ahead))
 
-    loads = (loads if isinstance(loads, Loads) else Loads(loads)).added_up(MOST_WINDOWS)
+
+def expect(request: Request, method: Method, ahead: int = 1) -> Forecast:
+    """Return what a request is to be planned for, by one of the methods of :func:`forecast`; scenarios as they are."""
     check_choice("forecast", method, get_args(Method))
-    ahead = check_count("ahead", ahead)
+    if isinstance(request.loads, Scenarios):
+        return Forecast(request.loads, (AS_GIVEN,) * request.loads.layers, {})
+    past = request.loads.added_up(MOST_WINDOWS)
     if method != AUTO:
-        return Forecast(METHODS[method](loads), (method,) * loads.layers, {})
-    tested = backtest(loads, cluster, METHODS, groups, ahead, workers, progress)
-    methods = choose(tested, FIRST, loads.layers)
-    return Forecast(_layer_by_layer(loads, methods), methods, tested)
+        return Forecast(METHODS[method](past), (method,) * past.layers, {})
+    tested = backtest(past, request, METHODS, ahead)
+    methods = choose(tested, FIRST, past.layers)
+    return Forecast(_layer_by_layer(past, methods), methods, tested)
 
 
 def _layer_by_layer(loads: Loads, methods: tuple[str, ...]) -> Scenarios:

@@ -119,8 +119,27 @@ class Migration:
         gpus_per_node = after.cluster.gpus_per_node
         self.source_slot = source_slots(held, self.layer, self.expert, self.gpu, gpus_per_node)
         self.source = self.source_slot // before.cluster.slots_per_gpu  # -1 stays -1
-        self.batch = self._batches()
-        self.commit = self._commits()
+
+    @cached_property
+    def batch(self) -> NDArray[np.int64]:
+        """When each row is sent, int64 ``[rows]``; worked out when asked for."""
+        batch, sent = np.zeros_like(self.layer), self._sent
+        for layer in range(self.after.layers):
+            rows = np.flatnonzero(sent & (self.layer == layer))
+            batch[rows] = in_batches(zip(self.source[rows].tolist(), self.gpu[rows].tolist(), strict=True))
+        return batch
+
+    @cached_property
+    def commit(self) -> NDArray[np.int64]:
+        """The batch after which each row takes its slot, int64 ``[rows]``; worked out when asked for."""
+        clusters = self.before.cluster, self.after.cluster
+        most_gpus, most_slots = max(c.gpus for c in clusters), max(c.slots_per_gpu for c in clusters)
+        last_read = np.zeros((self.after.layers, most_gpus, most_slots), np.int64)
+        read = self.source >= 0
+        source_place = self.source_slot % self.before.cluster.slots_per_gpu
+        np.maximum.at(last_read, (self.layer[read], self.source[read], source_place[read]), self.batch[read])
+        place = self.slot % self.after.cluster.slots_per_gpu
+        return np.maximum(self.batch, last_read[self.layer, self.gpu, place])
 
     def columns(self) -> dict[str, NDArray[np.int64]]:
         """Return the rows as columns by name, as ``pandas.DataFrame`` takes them."""
@@ -210,25 +229,6 @@ class Migration:
     def _count(self, rows: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Return how many of the rows each layer has."""
         return np.bincount(self.layer[rows], minlength=self.after.layers)
-
-    def _batches(self) -> NDArray[np.int64]:
-        """Return the batch of each row; layers have nothing to do with each other."""
-        batch, sent = np.zeros_like(self.layer), self._sent
-        for layer in range(self.after.layers):
-            rows = np.flatnonzero(sent & (self.layer == layer))
-            batch[rows] = in_batches(zip(self.source[rows].tolist(), self.gpu[rows].tolist(), strict=True))
-        return batch
-
-    def _commits(self) -> NDArray[np.int64]:
-        """Return the batch after which each row may take its slot."""
-        clusters = self.before.cluster, self.after.cluster
-        most_gpus, most_slots = max(c.gpus for c in clusters), max(c.slots_per_gpu for c in clusters)
-        last_read = np.zeros((self.after.layers, most_gpus, most_slots), np.int64)
-        read = self.source >= 0
-        source_place = self.source_slot % self.before.cluster.slots_per_gpu
-        np.maximum.at(last_read, (self.layer[read], self.source[read], source_place[read]), self.batch[read])
-        place = self.slot % self.after.cluster.slots_per_gpu
-        return np.maximum(self.batch, last_read[self.layer, self.gpu, place])
 
 
 def _refuse_unlike(before: Placement, after: Placement) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,51 +12,40 @@ from equipoise.serving.balance import balance
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from equipoise.cluster import Cluster
     from equipoise.placement import Placement
     from equipoise.planning.homes import Locality
-    from equipoise.planning.scenarios import Scenarios
+    from equipoise.planning.request import Request
 
 
-def lower_bounds(
-    counts: NDArray[np.float64], cluster: Cluster, groups: int, reached: NDArray[np.float64], tolerance: float
-) -> NDArray[np.float64]:
+def lower_bounds(counts: NDArray[np.float64], request: Request, reached: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return a load below which the peak of no placement can be, float64 ``[layers]``.
 
     Parameters
     ----------
     counts : ndarray, float64 ``[layers, experts]``
         Expert loads.
-    cluster : Cluster
-        Where to place. Dead GPUs only make the mean larger: what all GPUs cannot reach, fewer cannot.
-    groups : int
-        Expert groups that must each stay on a node; 1 if any expert may live anywhere.
+    request : Request
+        Where to place, and which groups must each stay on a node. Dead GPUs only make the mean larger: what all GPUs
+        cannot reach, fewer cannot. Where a peak is as close to the bound as its tolerance, no higher bound is sought.
     reached : ndarray, float64 ``[layers]``
         Peaks that placements reach; 0 where none is known, and the bound is what the groups alone prove.
-    tolerance : float
-        Where a peak is this close, as a share of the bound, no higher bound is sought.
     """
-    from equipoise.solver.afresh import bound_layers
+    from equipoise.solver.bounding import bound_layers
     from equipoise.solver.grouping import empty_grouping
     from equipoise.solver.pool import most_copies
 
-    homes = cluster.nodes if groups > 1 else 1
+    cluster, homes = request.cluster, request.home_nodes
     members, gpus_per_node = counts.shape[1] // homes, cluster.gpus // homes
     smallest = np.zeros(min(cluster.slots_per_gpu, members))
     copies = most_copies(members, gpus_per_node, smallest.size)
     bounds = np.empty(len(counts))
-    grouping = empty_grouping(groups, homes)
-    bound_layers(counts, grouping, cluster.gpus, copies, smallest, tolerance, reached, bounds)
+    grouping = empty_grouping(request.bound_groups, homes)
+    bound_layers(counts, grouping, cluster.gpus, copies, smallest, request.settings.tolerance, reached, bounds)
     return np.asarray(np.maximum(bounds, counts.sum(axis=1) / len(cluster.live)))
 
 
 def bounds_by_locality(
-    scenarios: Scenarios,
-    placement: Placement,
-    groups: int,
-    locality: Locality,
-    off: NDArray[np.float64],
-    tolerance: float,
+    request: Request, placement: Placement, off: NDArray[np.float64]
 ) -> dict[Locality, NDArray[np.float64]]:
     """Return a lower limit on the peak for every locality, ``[layers]``: the mean of the windows' own.
 
@@ -63,30 +53,23 @@ def bounds_by_locality(
 
     off: load that the placement serves off its home node, ``[layers]``; what is served there can lower the soft bound.
     """
+    scenarios = request.scenarios
     peaks = balance(placement, scenarios.counts).peak
-    each = [
-        _bounds_of_one(counts, placement.cluster, groups, locality, peak, off, tolerance)
-        for counts, peak in zip(scenarios.counts, peaks, strict=True)
-    ]
+    each = [_bounds_of_one(counts, request, peak, off) for counts, peak in zip(scenarios.counts, peaks, strict=True)]
     return {name: np.asarray((scenarios.weights * [one[name] for one in each]).sum(axis=0)) for name in each[0]}
 
 
 def _bounds_of_one(
-    counts: NDArray[np.float64],
-    cluster: Cluster,
-    groups: int,
-    locality: Locality,
-    peak: NDArray[np.float64],
-    off: NDArray[np.float64],
-    tolerance: float,
+    counts: NDArray[np.float64], request: Request, peak: NDArray[np.float64], off: NDArray[np.float64]
 ) -> dict[Locality, NDArray[np.float64]]:
     """Return a lower limit on the peak in one window, for every locality that the model can have."""
-    none = np.minimum(lower_bounds(counts, cluster, 1, peak, tolerance), peak)
-    if groups == 1:
+    none = np.minimum(lower_bounds(counts, replace(request, locality="none"), peak), peak)
+    if request.groups == 1:
         return {"none": none}
-    if locality == "strict":
-        strict = np.minimum(lower_bounds(counts, cluster, groups, peak, tolerance), peak)
+    kept = replace(request, locality="strict")
+    if request.locality == "strict":
+        strict = np.minimum(lower_bounds(counts, kept, peak), peak)
     else:
-        strict = lower_bounds(counts, cluster, groups, np.zeros_like(peak), tolerance)
-    soft = np.maximum(none, strict - off / cluster.gpus_per_node)
+        strict = lower_bounds(counts, kept, np.zeros_like(peak))
+    soft = np.maximum(none, strict - off / request.cluster.gpus_per_node)
     return {"strict": strict, "soft": soft, "none": none}

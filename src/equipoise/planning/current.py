@@ -1,10 +1,10 @@
-"""What is replanned: loads, a placement that is live, and what changes of it may cost."""
+"""Current: what lives where when a search begins, and whose home is where."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,46 +15,33 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from equipoise.cluster import Cluster
-    from equipoise.planning.scenarios import Scenarios
-
-
-class Limits(NamedTuple):
-    """What changes may cost."""
-
-    counts_moves: bool  # whether an expert that a GPU did not hold costs anything
-    most_moves: float  # how many there may be in all layers; inf for any number
-    off_node: float  # share of the load of all layers that may be served off its home node
-    min_gain: float  # share by which the mean PAR must fall for anything to move that need not
+    from equipoise.planning.request import Request
 
 
 @dataclass(frozen=True, eq=False)
-class Task:
-    """What is replanned, and what changes may cost.
+class Current:
+    """What a search begins with.
 
     Attributes
     ----------
-    scenarios : Scenarios
-        What is to be served.
-    cluster : Cluster
-        Where the experts shall live.
+    request : Request
+        What is asked.
     start : Placement
-        The placement to start from, perhaps of another cluster.
-    groups : int
-        Expert groups that are each at home on a node; 1 where any expert is anywhere.
-    limits : Limits
-        What changes may cost.
+        The placement to start from, perhaps of another cluster: the live one, or one that steps 1 to 3 lead to.
     """
 
-    scenarios: Scenarios
-    cluster: Cluster
+    request: Request
     start: Placement
-    groups: int
-    limits: Limits
+
+    @property
+    def counts_moves(self) -> bool:
+        """Whether an expert that a GPU did not hold costs anything: where a placement is live."""
+        return self.request.current is not None
 
     @property
     def counts(self) -> NDArray[np.float64]:
         """Mean expert loads, float64 ``[layers, experts]``."""
-        return self.scenarios.mean
+        return self.request.scenarios.mean
 
     @cached_property
     def mean(self) -> NDArray[np.float64]:
@@ -65,47 +52,39 @@ class Task:
     @property
     def gpus(self) -> list[int]:
         """The live GPUs, the only ones that the search knows."""
-        return list(self.cluster.live)
-
-    @property
-    def home_nodes(self) -> int:
-        """Nodes that experts are at home on; 1 where any expert is anywhere."""
-        return self.cluster.nodes if self.groups > 1 else 1
-
-    @property
-    def soft(self) -> bool:
-        """Whether experts may be served off their home node, at a price."""
-        return self.home_nodes > 1 and self.limits.off_node > 0
+        return list(self.request.cluster.live)
 
     @cached_property
     def resident(self) -> Placement:
         """What lives on the cluster at the start, on the same GPUs, in as many slots as there were."""
-        return resident(self.start, self.cluster)
+        return resident(self.start, self.request.cluster)
 
     @cached_property
     def planned(self) -> int:
         """Slots of a GPU that hold different experts: as many as its node's groups have, and as many as must or do."""
         experts, gpus = self.resident.experts, len(self.gpus)
         most_live = int((self.live >= 0).sum(axis=2).max())
-        return min(self.cluster.slots_per_gpu, max(experts // self.home_nodes, -(-experts // gpus), most_live))
+        return min(
+            self.request.cluster.slots_per_gpu, max(experts // self.request.home_nodes, -(-experts // gpus), most_live)
+        )
 
     @cached_property
     def home(self) -> NDArray[np.int64]:
         """The node on which serving each expert costs nothing, int64 ``[layers, experts]``; -1 for any."""
-        return homes(self.resident, self.groups)
+        return homes(self.resident, self.request.bound_groups)
 
     @cached_property
     def node(self) -> NDArray[np.int64]:
         """The node of each live GPU, int64 ``[live GPUs]``."""
-        return np.array(self.gpus) // self.cluster.gpus_per_node
+        return np.array(self.gpus) // self.request.cluster.gpus_per_node
 
     @cached_property
     def live(self) -> NDArray[np.int64]:
         """The expert in each slot that may stay there, int64 ``[layers, live GPUs, slots]``; -1 in the others."""
-        slots = self.resident.phy2log.reshape(self.resident.layers, self.cluster.gpus, -1)[:, self.gpus]
+        slots = self.resident.phy2log.reshape(self.resident.layers, self.request.cluster.gpus, -1)[:, self.gpus]
         earlier = np.tri(slots.shape[2], k=-1, dtype=np.bool_)
         gone = ((slots[..., :, None] == slots[..., None, :]) & earlier).any(axis=3)
-        if self.limits.off_node == 0 and self.home_nodes > 1:
+        if self.request.strict:
             home = np.take_along_axis(self.home, slots.reshape(len(slots), -1), axis=1).reshape(slots.shape)
             gone |= home != self.node[:, None]
         return np.ascontiguousarray(np.where(gone, -1, slots))

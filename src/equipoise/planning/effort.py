@@ -9,14 +9,14 @@ Effort = Literal["fast", "default", "thorough"]
 
 
 @dataclass(frozen=True)
-class Settings:
+class SearchSettings:
     """How far an effort goes: limits of counted work, never of time, so that every run ends with the same plan.
 
     Attributes
     ----------
     tolerance : float
         A peak this close to its bound, as a share of it, is not lowered further.
-    worth : float
+    good_enough : float
         Nor is one this close by more than swaps, which cost little.
     tries : int
         Transfers of replicas that are tried before a layer is given up.
@@ -24,24 +24,24 @@ class Settings:
         Transfers that are then made although they do not help, to search on from there.
     counts : int
         All replica counts are tried where there are at most so many.
-    deviations : tuple of float
+    start_deviations : tuple of float
         By how many standard deviations experts are taken to be heavier than in the mean, in one first placement after
         another, where there are several windows.
     windows : int
         Windows are folded to so many at most.
-    heights : tuple of float
+    thresholds : tuple of float
         How far between the mean and the peak of a window loads begin to count, in one search after another, where there
         are several windows.
     """
 
     tolerance: float
-    worth: float
+    good_enough: float
     tries: int
     kicks: int
     counts: int
     windows: int
-    deviations: tuple[float, ...]
-    heights: tuple[float, ...]
+    start_deviations: tuple[float, ...]
+    thresholds: tuple[float, ...]
 
 
 # What varies counts for more: where one load must do for all windows, an expert is taken to be so many standard
@@ -51,27 +51,34 @@ DEVIATIONS = 0.67
 NEVER = 1e5
 
 SETTINGS = {
-    "fast": Settings(
-        tolerance=1e-3, worth=NEVER, tries=0, kicks=0, counts=0, windows=4, deviations=(DEVIATIONS,), heights=(0.0,)
+    "fast": SearchSettings(
+        tolerance=1e-3,
+        good_enough=NEVER,
+        tries=0,
+        kicks=0,
+        counts=0,
+        windows=4,
+        start_deviations=(DEVIATIONS,),
+        thresholds=(0.0,),
     ),
-    "default": Settings(
+    "default": SearchSettings(
         tolerance=2e-4,
-        worth=7e-4,
+        good_enough=7e-4,
         tries=10,
         kicks=0,
         counts=512,
         windows=16,
-        deviations=(DEVIATIONS, 0.0),
-        heights=(0.0, 0.3, 0.6, 0.8),
+        start_deviations=(DEVIATIONS, 0.0),
+        thresholds=(0.0, 0.3, 0.6, 0.8),
     ),
-    "thorough": Settings(
+    "thorough": SearchSettings(
         tolerance=2e-5,
-        worth=1e-4,
+        good_enough=1e-4,
         tries=64,
         kicks=4,
         counts=8192,
         windows=32,
-        deviations=(DEVIATIONS, 0.0, 1.33),
-        heights=3 * (0.0, 0.3, 0.6, 0.8),
+        start_deviations=(DEVIATIONS, 0.0, 1.33),
+        thresholds=3 * (0.0, 0.3, 0.6, 0.8),
     ),
 }

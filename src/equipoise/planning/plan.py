@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from equipoise.loads import Loads
 from equipoise.migration.migration import count_moves
+from equipoise.placement import Placement
+from equipoise.planning.bounds import bounds_by_locality
+from equipoise.planning.homes import homes, off_node_load
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from equipoise.placement import Placement
+    from equipoise.planning.forecast import Forecast
     from equipoise.planning.homes import Locality
+    from equipoise.planning.replanning import Found
+    from equipoise.planning.request import Request
     from equipoise.planning.scenarios import Scenarios
 
 
@@ -24,8 +30,8 @@ class Plan:
 
     Attributes
     ----------
-    scenarios : Scenarios
-        What was planned for.
+    forecast : Forecast
+        What was expected to come, and why.
     placement : Placement
         Where every expert is to live.
     before : Placement
@@ -49,7 +55,7 @@ class Plan:
         The mean PAR that was within reach, where ``min_gain`` made the planner leave everything as it was.
     """
 
-    scenarios: Scenarios
+    forecast: Forecast
     placement: Placement
     before: Placement
     peak: NDArray[np.float64]
@@ -61,6 +67,35 @@ class Plan:
     lost: NDArray[np.int64]
     declined: float | None
 
+    @classmethod
+    def of(cls, request: Request, expected: Forecast, found: Found) -> Plan:
+        """Return what a placement that was found reaches and costs, once it has been checked.
+
+        request: for scenarios that may be folded; what is reached is that of those expected, every one of them.
+        """
+        placement, scenarios, current = found.placement, expected.scenarios, request.current
+        placement.validate()
+        off = _off_node(request, scenarios, found)
+        total = scenarios.mean.sum(axis=1)
+        return cls(
+            forecast=expected,
+            placement=placement,
+            before=_default(request) if current is None else current,
+            peak=scenarios.peak(placement),
+            mean=total / len(request.cluster.live),
+            locality=request.locality,
+            off_node=np.divide(off, total, out=np.zeros_like(off), where=off > 0),
+            bounds=bounds_by_locality(request, placement, off),
+            required=np.zeros_like(found.required) if current is None else found.required,
+            lost=np.empty((0, 2), np.int64) if current is None else _lost(current, request),
+            declined=found.declined,
+        )
+
+    @property
+    def scenarios(self) -> Scenarios:
+        """What was planned for."""
+        return self.forecast.scenarios
+
     @property
     def bound(self) -> NDArray[np.float64]:
         """Proven lower limit on the peak of any placement that the settings allow, ``[layers]``."""
@@ -71,7 +106,7 @@ class Plan:
         """Peak / mean, ``[layers]``: 1 is perfect, and what an idle layer has."""
         return self.times_mean(self.peak)
 
-    @property
+    @cached_property
     def par_before(self) -> NDArray[np.float64]:
         """PAR with the placement ``before``, of what its GPUs would serve, ``[layers]``."""
         return self.scenarios.par(self.before)
@@ -91,7 +126,7 @@ class Plan:
         """Peak / bound - 1, ``[layers]``: what any better plan could gain at most."""
         return np.divide(self.peak, self.bound, out=np.ones_like(self.peak), where=self.bound > 0) - 1
 
-    @property
+    @cached_property
     def moves(self) -> NDArray[np.int64]:
         """Experts that a GPU needs and did not hold ``before``, int64 ``[layers]``."""
         return count_moves(self.before, self.placement)
@@ -99,3 +134,24 @@ class Plan:
     def times_mean(self, load: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return a load ``[layers]`` in units of the mean GPU load; 1 for idle layers."""
         return np.divide(load, self.mean, out=np.ones_like(load), where=self.mean > 0)
+
+
+def _default(request: Request) -> Placement:
+    """Return the engines' default layout, of when no GPU was dead."""
+    return Placement.default(replace(request.cluster, dead=()), request.loads.experts, request.loads.layers)
+
+
+def _off_node(request: Request, scenarios: Scenarios, found: Found) -> NDArray[np.float64]:
+    """Return the load that is served off its group's home node, float64 ``[layers]``."""
+    if request.groups == 1 or request.locality == "strict":
+        return np.zeros(request.loads.layers)
+    home = found.home
+    if home is None or request.locality == "none":
+        home = homes(found.placement, request.groups)
+    return off_node_load(found.placement, scenarios.mean, home)
+
+
+def _lost(current: Placement, request: Request) -> NDArray[np.int64]:
+    """Return layer and expert of those that only dead GPUs hold, or none; GPUs that leave can still send theirs."""
+    dead = [gpu for gpu in request.cluster.dead if gpu < current.cluster.gpus]
+    return np.argwhere(~np.delete(current.held, dead, axis=1).any(axis=1))

@@ -1,63 +1,156 @@
-"""What plan() is asked for, checked: settings that contradict each other, or that no placement can meet."""
+"""Request: all that plan() is asked, checked once and handed on whole."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+from functools import cached_property
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, NamedTuple, get_args
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 
 from equipoise.cluster import nearest_divisors
 from equipoise.errors import InputError, check_choice, check_count, check_share
+from equipoise.loads import Loads
 from equipoise.planning.effort import SETTINGS
 from equipoise.planning.homes import Locality
+from equipoise.planning.scenarios import Scenarios
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import ArrayLike
+
     from equipoise.cluster import Cluster
     from equipoise.placement import Placement
+    from equipoise.planning.effort import Effort, SearchSettings
+
+    Progress = Callable[[int, int], None]
 
 
-class Checked(NamedTuple):
-    """Settings as a plan goes by them."""
+@dataclass(frozen=True, eq=False)
+class Request:
+    """What is asked, as a plan goes by it.
 
-    locality: Locality
-    off_node: float  # share of the load that may be served off its home node
-    most_moves: float  # in all layers; inf for any number
-    min_gain: float
-
-
-def checked(
-    layers: int,
-    experts: int,
-    cluster: Cluster,
-    *,
-    groups: int,
-    locality: Locality | None,
-    off_node: float | None,
-    current: Placement | None,
-    max_moves: float | None,
-    min_gain: float,
-    effort: str,
-    workers: int | None,
-) -> Checked:
-    """Return the settings of a plan for so many layers and experts; they mean what they mean to :func:`plan`.
-
-    Raises
-    ------
-    InputError
-        If they contradict each other, or no placement can meet them.
+    Attributes
+    ----------
+    loads : Loads or Scenarios
+        What was recorded, or what is to be served.
+    cluster : Cluster
+        Where the experts shall live.
+    groups : int
+        Expert groups of the model.
+    locality : "strict", "soft" or "none"
+        Whether they are kept on their nodes; "none" where there are no groups.
+    off_node : float
+        Share of the load of all layers that may be served off its home node.
+    current : Placement or None
+        The placement that is live, perhaps of another cluster.
+    most_moves : float
+        Moves from it at most, in all layers; inf for any number.
+    min_gain : float
+        Share by which the mean PAR must fall for anything to move that need not.
+    settings : SearchSettings
+        How far to search.
+    workers : int or None
+        Threads to plan layers in.
+    progress : callable or None
+        Called as ``progress(done, of how many)``.
     """
-    locality, share = checked_locality(locality, off_node, groups)
-    min_gain = check_share("min_gain", min_gain)
-    most_moves = checked_moves(max_moves, min_gain, current, layers * cluster.live_slots)
-    if current is not None:
-        refuse_another_model(current, layers, experts)
-    refuse_impossible(experts, cluster, groups, locality, effort, workers)
-    return Checked(locality, share, most_moves, min_gain)
+
+    loads: Loads | Scenarios
+    cluster: Cluster
+    groups: int
+    locality: Locality
+    off_node: float
+    current: Placement | None
+    most_moves: float
+    min_gain: float
+    settings: SearchSettings
+    workers: int | None
+    progress: Progress | None
+
+    @classmethod
+    def checked(
+        cls,
+        loads: Loads | Scenarios | ArrayLike,
+        cluster: Cluster,
+        *,
+        groups: int = 1,
+        locality: Locality | None = None,
+        off_node: float | None = None,
+        current: Placement | None = None,
+        max_moves: float | None = None,
+        min_gain: float = 0.0,
+        effort: Effort = "default",
+        workers: int | None = None,
+        progress: Progress | None = None,
+    ) -> Request:
+        """Return the request that these mean; they mean what they mean to :func:`equipoise.plan`.
+
+        Raises
+        ------
+        InputError
+            If they contradict each other, or no placement can meet them.
+        """
+        loads = loads if isinstance(loads, Loads | Scenarios) else Loads(loads)
+        locality, share = checked_locality(locality, off_node, groups)
+        min_gain = check_share("min_gain", min_gain)
+        most_moves = checked_moves(max_moves, min_gain, current, loads.layers * cluster.live_slots)
+        if current is not None:
+            refuse_another_model(current, loads)
+        check_choice("effort", effort, SETTINGS)
+        if workers is not None:
+            check_count("workers", workers)
+        refuse_impossible(loads.experts, cluster, groups, locality)
+        settings = SETTINGS[effort]
+        return cls(loads, cluster, groups, locality, share, current, most_moves, min_gain, settings, workers, progress)
+
+    @cached_property
+    def scenarios(self) -> Scenarios:
+        """What is to be served: of what was recorded, all windows alike."""
+        return self.loads if isinstance(self.loads, Scenarios) else Scenarios(self.loads)
+
+    def serving(self, scenarios: Scenarios) -> Request:
+        """Return the same request for these scenarios, folded to as many as the settings search over."""
+        return replace(self, loads=scenarios.folded(self.settings.windows))
+
+    @property
+    def bound_groups(self) -> int:
+        """Expert groups that are each at home on a node; 1 where any expert may live anywhere."""
+        return 1 if self.locality == "none" else self.groups
+
+    @property
+    def kept_groups(self) -> int:
+        """Expert groups that never leave their node; 1 where there are none."""
+        return self.groups if self.locality == "strict" else 1
+
+    @property
+    def home_nodes(self) -> int:
+        """Nodes that experts are at home on; 1 where any expert may live anywhere."""
+        return self.cluster.nodes if self.bound_groups > 1 else 1
+
+    @property
+    def strict(self) -> bool:
+        """Whether no expert may be served off its home node."""
+        return self.home_nodes > 1 and self.off_node == 0
+
+    @property
+    def soft(self) -> bool:
+        """Whether experts may be served off their home node, at a price."""
+        return self.home_nodes > 1 and self.off_node > 0
+
+
+def part_of(progress: Progress | None, number: int, parts: int) -> Progress | None:
+    """Return what to call in one of several searches through the same layers, for all to count up to them once."""
+    if progress is None:
+        return None
+    return lambda done, of: progress((number * of + done) // parts, of)
 
 
 def checked_locality(locality: Locality | None, off_node: float | None, groups: int) -> tuple[Locality, float]:
     """Return the locality, and the share of the load that it lets be served off its home node."""
+    check_count("groups", groups)
     if locality is not None:
         check_choice("locality", locality, get_args(Locality))
     if off_node is not None and (groups == 1 or locality in ("strict", "none")):
@@ -84,23 +177,17 @@ def checked_moves(max_moves: float | None, min_gain: float, current: Placement |
     )
 
 
-def refuse_another_model(current: Placement, layers: int, experts: int) -> None:
+def refuse_another_model(current: Placement, loads: Loads | Scenarios) -> None:
     """Raise for a current placement that these loads are not of."""
-    if (current.layers, current.experts) != (layers, experts):
+    if (current.layers, current.experts) != (loads.layers, loads.experts):
         raise InputError(
-            f"the loads have {layers} layers of {experts} experts, the current placement {current.layers} "
+            f"the loads have {loads.layers} layers of {loads.experts} experts, the current placement {current.layers} "
             f"of {current.experts}; expected the same"
         )
 
 
-def refuse_impossible(
-    experts: int, cluster: Cluster, groups: int, locality: Locality, effort: str, workers: int | None
-) -> None:
-    """Raise for settings that no placement can meet."""
-    check_choice("effort", effort, SETTINGS)
-    if workers is not None:
-        check_count("workers", workers)
-    check_count("groups", groups)
+def refuse_impossible(experts: int, cluster: Cluster, groups: int, locality: Locality) -> None:
+    """Raise for what no placement can meet."""
     if experts % groups:
         raise InputError(
             f"{experts} experts do not divide into {groups} groups; use {nearest_divisors(experts, groups)} groups"

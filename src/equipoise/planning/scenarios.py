@@ -73,6 +73,16 @@ class Scenarios:
         """Windows, those without weight too."""
         return len(self.counts)
 
+    @property
+    def layers(self) -> int:
+        """Mixture-of-Experts layers."""
+        return len(self.counts[0])
+
+    @property
+    def experts(self) -> int:
+        """Logical experts of each layer."""
+        return len(self.counts[0, 0])
+
     @cached_property
     def mean(self) -> NDArray[np.float64]:
         """Weighted mean of the windows, float64 ``[layers, experts]``."""

@@ -5,61 +5,51 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from equipoise.errors import InputError, check_positive
-from equipoise.forecasting.forecast import Method, forecast
+from equipoise.errors import check_positive
 from equipoise.migration.costs import Costs
 from equipoise.migration.migration import Migration
-from equipoise.planner import plan
+from equipoise.planning.scenarios import Scenarios
 from equipoise.replay.deepseek_rule import deepseek_rule
 from equipoise.serving.balance import balance
 
 if TYPE_CHECKING:
-    from equipoise.loads import Loads
+    from equipoise.forecasting.forecast import Method
     from equipoise.placement import Placement
+    from equipoise.replay.situation import Situation
 
 
 class Policy(Protocol):
     """Whatever decides which placement serves next."""
 
-    def decide(self, past: Loads, current: Placement, groups: int) -> Placement:
-        """Return the placement to serve with next, on the cluster of the current one.
-
-        Parameters
-        ----------
-        past : Loads
-            The windows served last, the oldest first.
-        current : Placement
-            The placement that is live.
-        groups : int
-            Expert groups, each kept on a node.
-        """
+    def decide(self, situation: Situation) -> Placement:
+        """Return the placement to serve with next, on the cluster of the one that is live."""
 
 
 @dataclass(frozen=True)
 class Never:
     """Keep the placement that is live."""
 
-    def decide(self, past: Loads, current: Placement, groups: int) -> Placement:
+    def decide(self, situation: Situation) -> Placement:
         """Return the current placement."""
-        return current
+        return situation.current
 
 
 @dataclass(frozen=True)
 class DeepSeekRule:
     """Plan by DeepSeek's rule, as engines do today, for the past added up and whatever that moves."""
 
-    def decide(self, past: Loads, current: Placement, groups: int) -> Placement:
+    def decide(self, situation: Situation) -> Placement:
         """Return what the rule makes of the past; it knows nothing of the current placement."""
-        return deepseek_rule(past.sum().counts[0], current.cluster, groups)
+        return deepseek_rule(situation.past.sum().counts[0], situation.current.cluster, situation.groups)
 
 
 @dataclass(frozen=True)
 class Afresh:
-    """Plan from nothing but the loads, whatever that moves."""
+    """Plan from nothing but the loads, whatever that moves, and fast."""
 
-    def decide(self, past: Loads, current: Placement, groups: int) -> Placement:
+    def decide(self, situation: Situation) -> Placement:
         """Return a plan for the past that knows nothing of the current placement."""
-        return plan(past, current.cluster, groups=groups, effort="fast").placement
+        return situation.planned(Scenarios(situation.past), effort="fast")
 
 
 @dataclass(frozen=True)
@@ -73,28 +63,26 @@ class FewMoves:
     min_gain : float
         Share by which the mean PAR of what is expected must fall; otherwise nothing moves.
     forecast : str
-        How to tell from the past what is expected; see :func:`equipoise.forecasting.forecast.forecast`.
+        How to tell from the past what is expected; see :func:`equipoise.forecast`.
     """
 
     max_moves: float
     min_gain: float = 0.0
     forecast: Method = "auto"
 
-    def decide(self, past: Loads, current: Placement, groups: int) -> Placement:
+    def decide(self, situation: Situation) -> Placement:
         """Return a plan that is at most ``max_moves`` from the current placement."""
-        expected = forecast(past, current.cluster, self.forecast, groups=groups).scenarios
-        return plan(
-            expected, current.cluster, groups=groups, current=current, max_moves=self.max_moves, min_gain=self.min_gain
-        ).placement
+        expected = situation.expected(self.forecast).scenarios
+        return situation.planned(expected, current=situation.current, max_moves=self.max_moves, min_gain=self.min_gain)
 
 
 @dataclass(frozen=True)
 class Oracle:
     """Plan for the interval that comes, with any number of moves: a measure for policies that cannot know it."""
 
-    def decide(self, past: Loads, current: Placement, groups: int) -> Placement:
-        """Return a plan for ``past``, where :func:`equipoise.replay.simulate.simulate` puts the interval that comes."""
-        return plan(past, current.cluster, groups=groups, current=current).placement
+    def decide(self, situation: Situation) -> Placement:
+        """Return a plan for what comes, which no other policy looks at."""
+        return situation.planned(Scenarios(situation.coming), current=situation.current)
 
 
 @dataclass(frozen=True)
@@ -104,7 +92,7 @@ class WhenWorth:
     Parameters
     ----------
     policy : Policy
-        Any but the oracle.
+        The other.
     interval_seconds : float
         Time that the experts of all layers would take for the windows up to the next decision, in perfect balance;
         a PAR of 1.1 takes a tenth longer.
@@ -114,7 +102,7 @@ class WhenWorth:
     Raises
     ------
     InputError
-        If the policy is the oracle, or the time no finite number above 0.
+        If the time is no finite number above 0.
     """
 
     policy: Policy
@@ -122,13 +110,11 @@ class WhenWorth:
     costs: Costs = field(default_factory=Costs)
 
     def __post_init__(self) -> None:
-        if isinstance(self.policy, Oracle):
-            raise InputError("an oracle in WhenWorth would be shown the past; expected a policy that decides by it")
         object.__setattr__(self, "interval_seconds", check_positive("interval_seconds", self.interval_seconds))
 
-    def decide(self, past: Loads, current: Placement, groups: int) -> Placement:
+    def decide(self, situation: Situation) -> Placement:
         """Return what the policy decides where that pays, and the current placement otherwise."""
-        other = self.policy.decide(past, current, groups)
-        gain = balance(current, past).par.mean() - balance(other, past).par.mean()
+        current, other = situation.current, self.policy.decide(situation)
+        gain = balance(current, situation.past).par.mean() - balance(other, situation.past).par.mean()
         pays = gain * self.interval_seconds > self.costs.stall(Migration(current, other))
         return other if pays else current

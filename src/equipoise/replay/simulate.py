@@ -1,9 +1,9 @@
-"""simulate(): a trace replayed under a policy, decision by decision, and what that cost and gained."""
+"""compare(): a trace replayed under policies, decision by decision, and what that cost and gained."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,11 +12,12 @@ from equipoise.loads import Loads
 from equipoise.migration.costs import Costs
 from equipoise.migration.migration import Migration, count_moves
 from equipoise.placement import Placement
-from equipoise.replay.policies import Afresh, Oracle
+from equipoise.replay.policies import Afresh
+from equipoise.replay.situation import Situation
 from equipoise.serving.balance import balance
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -74,57 +75,17 @@ class Replay:
         }
 
 
-def simulate(
-    trace: Loads | ArrayLike,
-    cluster: Cluster,
-    policy: Policy,
-    *,
-    groups: int = 1,
-    interval: int = 1,
-    window: int = 1,
-    costs: Costs = DEFAULT_COSTS,
-    progress: Callable[[int, int], None] | None = None,
-) -> Replay:
-    """Replay a trace: decide with the past alone, serve the next interval, decide again.
-
-    Under every policy, what ``Afresh`` makes of the first ``window`` windows is live when the next one comes, and to
-    get there counts no moves: engines start with it. From then on the policy decides, at once and after every interval.
-
-    Parameters
-    ----------
-    trace : Loads or array_like, ``[windows, layers, experts]``
-        Expert loads in the order in which they came.
-    cluster : Cluster
-        The GPUs and their slots.
-    policy : Policy
-        One of :mod:`equipoise.replay.policies`, or another with the same method. Only ``Oracle`` is shown the
-        interval that comes.
-    groups : int
-        Expert groups, each kept on a node; 1 for models without them.
-    interval : int
-        Windows served between two decisions; the last interval may be shorter.
-    window : int
-        Windows of the past that a decision looks at.
-    costs : Costs
-        What it takes to send an expert.
-    progress : callable, optional
-        Called as ``progress(windows served, windows to serve)`` after every interval.
+def simulate(trace: Loads | ArrayLike, cluster: Cluster, policy: Policy, **settings: Any) -> Replay:
+    """Replay a trace under one policy; the settings, and what is refused, are those of :func:`compare`.
 
     Returns
     -------
     Replay
         A row for each window after the first ``window``.
 
-    Raises
-    ------
-    InputError
-        If the trace is shorter than ``window + interval``, a policy decides on what is no valid placement on the
-        cluster, or :func:`equipoise.plan` refuses loads, cluster or groups.
-
     Examples
     --------
-    >>> from equipoise import Cluster
-    >>> from equipoise.replay.policies import FewMoves, Never
+    >>> from equipoise import Cluster, FewMoves, Never
     >>> trace = [[[8, 1, 1, 1, 1]], [[8, 1, 1, 1, 1]], [[1, 8, 1, 1, 1]], [[1, 8, 1, 1, 1]]]
     >>> cluster = Cluster(gpus=2, slots_per_gpu=3)
     >>> simulate(trace, cluster, Never()).par.round(2).tolist()
@@ -133,23 +94,89 @@ def simulate(
     >>> replay.par.round(2).tolist(), replay.moves.tolist()
     ([1.0, 1.58, 1.0], [0, 0, 1])
     """
+    return compare(trace, cluster, {"the only one": policy}, **settings)["the only one"]
+
+
+def compare(
+    trace: Loads | ArrayLike,
+    cluster: Cluster,
+    policies: Mapping[str, Policy],
+    *,
+    interval: int = 1,
+    window: int = 1,
+    costs: Costs = DEFAULT_COSTS,
+    progress: Callable[[int, int], None] | None = None,
+    **asked: Any,
+) -> dict[str, Replay]:
+    """Replay a trace under several policies: decide with the past alone, serve the next interval, decide again.
+
+    Under every policy, what ``Afresh`` makes of the first ``window`` windows is live when the next one comes, and to
+    get there counts no moves: engines start with it. From then on the policy decides, at once and after every interval.
+    What several policies expect of the same past is worked out once.
+
+    Parameters
+    ----------
+    trace : Loads or array_like, ``[windows, layers, experts]``
+        Expert loads in the order in which they came.
+    cluster : Cluster
+        The GPUs and their slots.
+    policies : mapping of str to Policy
+        Those of :mod:`equipoise.replay.policies`, or others with the same method, by name.
+    interval : int
+        Windows served between two decisions; the last interval may be shorter.
+    window : int
+        Windows of the past that a decision looks at.
+    costs : Costs
+        What it takes to send an expert.
+    progress : callable, optional
+        Called as ``progress(windows served, windows to serve)``, over all policies, after every interval.
+    **asked
+        What plans are asked for: ``groups``, ``locality``, ``off_node``, ``effort`` and ``workers`` of
+        :func:`equipoise.plan`.
+
+    Returns
+    -------
+    dict of str to Replay
+        By the names of the policies, each with a row for each window after the first ``window``.
+
+    Raises
+    ------
+    InputError
+        If the trace is shorter than ``window + interval``, a policy decides on what is no valid placement on the
+        cluster, or :func:`equipoise.plan` refuses loads, cluster or what it is asked.
+
+    Examples
+    --------
+    >>> from equipoise import Cluster, Never, Oracle
+    >>> trace = [[[8, 1, 1, 1, 1]], [[8, 1, 1, 1, 1]], [[1, 8, 1, 1, 1]]]
+    >>> replays = compare(trace, Cluster(gpus=2, slots_per_gpu=3), {"never": Never(), "oracle": Oracle()})
+    >>> {name: replay.par.round(2).tolist() for name, replay in replays.items()}
+    {'never': [1.0, 1.58], 'oracle': [1.0, 1.0]}
+    """
     trace = trace if isinstance(trace, Loads) else Loads(trace)
     window, interval = check_count("window", window), check_count("interval", interval)
     _refuse_too_short(trace, window, interval)
-    nothing_planned = Placement.default(cluster, trace.experts, trace.layers)
-    current = Afresh().decide(_between(trace, 0, window), nothing_planned, groups)
-    rows: list[Replay] = []
+    begun = Situation(_between(trace, 0, window), trace, Placement.default(cluster, trace.experts, trace.layers), asked)
+    current = dict.fromkeys(policies, Afresh().decide(begun))
+    rows: dict[str, list[Replay]] = {name: [] for name in policies}
+    to_serve = (trace.windows - window) * len(policies)
     for now in range(window, trace.windows, interval):
-        coming = _between(trace, now, now + interval)
-        shown = coming if isinstance(policy, Oracle) else _between(trace, now - window, now)
-        decided = policy.decide(shown, current, groups)
-        _refuse_invalid(decided, cluster)
-        rows.append(_serve(now, coming, current, decided, costs))
-        current = decided
-        if progress:
-            progress(now + coming.windows - window, trace.windows - window)
+        past, coming = _between(trace, now - window, now), _between(trace, now, now + interval)
+        situation = Situation(past, coming, begun.current, asked)
+        for at, (name, policy) in enumerate(policies.items()):
+            decided = policy.decide(replace(situation, current=current[name]))
+            _refuse_invalid(decided, cluster)
+            rows[name].append(_serve(now, coming, current[name], decided, costs))
+            current[name] = decided
+            if progress:
+                progress((now - window) * len(policies) + coming.windows * (at + 1), to_serve)
+    return {name: _joined(some) for name, some in rows.items()}
+
+
+def _joined(intervals: list[Replay]) -> Replay:
+    """Return the rows of one interval after the other."""
     names = [column.name for column in fields(Replay)]
-    return Replay(*(np.concatenate([getattr(some, name) for some in rows]) for name in names))
+    return Replay(*(np.concatenate([getattr(some, name) for some in intervals]) for name in names))
 
 
 def _between(trace: Loads, first: int, end: int) -> Loads:

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from equipoise.solver.all_counts import try_all_counts
-from equipoise.solver.bounding import raise_bound
 from equipoise.solver.compiling import entry, kernel
-from equipoise.solver.grouping import Grouping, empty_grouping, group
+from equipoise.solver.grouping import Grouping, empty_grouping, group_experts
 from equipoise.solver.other_starts import first_transfer, try_other_counts
 from equipoise.solver.packing import pack
 from equipoise.solver.pool import Pool, Queues, empty_pool, empty_queues, peak
@@ -20,11 +19,11 @@ if TYPE_CHECKING:
     from equipoise.solver.arrays import Floats, Integers
 
 
-class Limits(NamedTuple):
+class SearchLimits(NamedTuple):
     """How far a layer is planned; the peaks are given as their distance to the bound, as a share of it."""
 
     tolerance: float  # peaks this close are not lowered further
-    worth: float  # peaks this close are lowered by swaps alone
+    good_enough: float  # peaks this close are lowered by swaps alone
     all_counts: bool  # whether all replica counts are tried where a peak is not that close
 
 
@@ -59,7 +58,7 @@ def empty_workspace(
 
 
 @entry
-def plan_layers(loads: Floats, work: Workspace, limits: Limits, phy2log: Integers) -> None:
+def plan_layers(loads: Floats, work: Workspace, limits: SearchLimits, phy2log: Integers) -> None:
     """Plan every layer by itself.
 
     loads: float64 [layers, experts]. phy2log: int64 [layers, slots], written.
@@ -68,7 +67,7 @@ def plan_layers(loads: Floats, work: Workspace, limits: Limits, phy2log: Integer
     slots_per_node = phy2log.shape[1] // nodes
     for layer in range(loads.shape[0]):
         load = loads[layer]
-        bound = _group(load, work.grouping) / work.pool.gpu_load.size  # step 1
+        bound = group_experts(load, work.grouping) / work.pool.gpu_load.size  # step 1
         enough, highest = bound * (1 + limits.tolerance), 0.0
         for node in range(nodes):
             _gather(load, work, node)
@@ -76,50 +75,14 @@ def plan_layers(loads: Floats, work: Workspace, limits: Limits, phy2log: Integer
             pack(work.pool, work.queues)  # step 3
             receiver, donor = first_transfer(work.pool)
             # No node need be better than the heaviest can be, nor than the worst one is.
-            target, worth = max(enough, highest), max(bound * (1 + limits.worth), highest)
-            refine(work.pool, work.search, target, worth)  # step 4
-            if peak(work.pool) > worth:
-                try_other_counts(work.pool, work.queues, work.search, work.best, receiver, donor, target, worth)
-            if limits.all_counts and peak(work.pool) > worth:
+            target, good_enough = max(enough, highest), max(bound * (1 + limits.good_enough), highest)
+            refine(work.pool, work.search, target, good_enough)  # step 4
+            if peak(work.pool) > good_enough:
+                try_other_counts(work.pool, work.queues, work.search, work.best, receiver, donor, target, good_enough)
+            if limits.all_counts and peak(work.pool) > good_enough:
                 try_all_counts(work.pool, work.queues, work.best, target)
             highest = max(highest, peak(work.pool))
             _write(work, phy2log[layer, node * slots_per_node : (node + 1) * slots_per_node])
-
-
-@entry
-def bound_layers(
-    loads: Floats,
-    grouping: Grouping,
-    gpus: int,
-    most_copies: int,
-    smallest: Floats,
-    tolerance: float,
-    peaks: Floats,
-    bounds: Floats,
-) -> None:
-    """Prove for every layer by itself how low its peak can be.
-
-    loads: float64 [layers, experts]. gpus: on all nodes. most_copies: of an expert. smallest: float64 [slots per GPU],
-    overwritten. peaks: float64 [layers], what can be reached. bounds: float64 [layers], written; raised beyond what the
-    groups prove where the peak is not within the tolerance, a share of it.
-    """
-    for layer in range(loads.shape[0]):
-        bound, reached = _group(loads[layer], grouping) * grouping.filled.size / gpus, peaks[layer]
-        if reached > bound * (1 + tolerance):
-            bound = raise_bound(loads[layer], gpus, most_copies, smallest, bound, reached)
-        bounds[layer] = bound
-
-
-@kernel
-def _group(load: Floats, grouping: Grouping) -> float:
-    """Assign groups to nodes; return a load below which the largest node load cannot be."""
-    group_size = load.size // grouping.node.size
-    for i in range(grouping.node.size):
-        total = 0.0
-        for expert in range(i * group_size, (i + 1) * group_size):
-            total += load[expert]
-        grouping.pool.load[i] = total
-    return group(grouping)
 
 
 @kernel

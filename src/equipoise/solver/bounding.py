@@ -5,15 +5,41 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from equipoise.solver.compiling import kernel
+from equipoise.solver.compiling import entry, kernel
+from equipoise.solver.grouping import group_experts
 
 if TYPE_CHECKING:
     from equipoise.solver.arrays import Floats
+    from equipoise.solver.grouping import Grouping
 
 # Limits are compared with this margin, far above rounding and far below what matters, always on the safe side.
 MARGIN = 1e-9
 # The bound is found to this share of itself.
 PRECISION = 1e-5
+
+
+@entry
+def bound_layers(
+    loads: Floats,
+    grouping: Grouping,
+    gpus: int,
+    most_copies: int,
+    smallest: Floats,
+    tolerance: float,
+    peaks: Floats,
+    bounds: Floats,
+) -> None:
+    """Prove for every layer by itself how low its peak can be.
+
+    loads: float64 [layers, experts]. gpus: on all nodes. most_copies: of an expert. smallest: float64 [slots per GPU],
+    overwritten. peaks: float64 [layers], what can be reached. bounds: float64 [layers], written; raised beyond what the
+    groups prove where the peak is not within the tolerance, a share of it.
+    """
+    for layer in range(loads.shape[0]):
+        bound, reached = group_experts(loads[layer], grouping) * grouping.filled.size / gpus, peaks[layer]
+        if reached > bound * (1 + tolerance):
+            bound = raise_bound(loads[layer], gpus, most_copies, smallest, bound, reached)
+        bounds[layer] = bound
 
 
 @kernel

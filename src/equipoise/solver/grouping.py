@@ -46,6 +46,18 @@ def empty_grouping(groups: int, nodes: int) -> Grouping:
 
 
 @kernel
+def group_experts(load: Floats, grouping: Grouping) -> float:
+    """Assign the groups of a layer's experts to nodes; return a load below which the largest node load cannot be."""
+    group_size = load.size // grouping.node.size
+    for i in range(grouping.node.size):
+        total = 0.0
+        for expert in range(i * group_size, (i + 1) * group_size):
+            total += load[expert]
+        grouping.pool.load[i] = total
+    return group(grouping)
+
+
+@kernel
 def group(grouping: Grouping) -> float:
     """Assign the groups to nodes, equally many to each, so that the largest node load is least.
 

@@ -1,4 +1,4 @@
-"""The course of a search: each change, what it reached, and what had been spent by then."""
+"""The history of a search: each change, what it reached, and what had been spent by then."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 GPU, GIVE, RECEIVER, TAKE = range(4)
 
 
-class Course(NamedTuple):
-    """The course of the search: each change, and what was reached and spent after it, from none at all on."""
+class History(NamedTuple):
+    """Each change, and what was reached and spent after it, from none at all on."""
 
     change: Integers  # [changes + 1, 4], GPU, GIVE, RECEIVER and TAKE; the last is unused
     peak: Floats  # [changes + 1], mean over the windows
@@ -29,17 +29,17 @@ class Course(NamedTuple):
     off_node: Floats  # [changes + 1], load served off its home node
 
 
-def empty_courses(layers: int, changes: int) -> Course:
-    """Return room for the courses of all layers, ``[layers, changes + 1]``; the peak is inf where nothing is noted."""
+def empty_histories(layers: int, changes: int) -> History:
+    """Return room for those of all layers, ``[layers, changes + 1]``; the peak is inf where nothing is recorded."""
     points = layers, changes + 1
-    return Course(
+    return History(
         np.zeros((*points, 4), np.int64), np.full(points, np.inf), np.zeros(points, np.int64), np.zeros(points)
     )
 
 
 @kernel
-def note(pool: Pool, terms: Terms, course: Course, changes: int, peak: float) -> None:
-    """Write down what has been reached, this peak, and spent after so many changes."""
+def record(pool: Pool, terms: Terms, history: History, changes: int, peak: float) -> None:
+    """Write what has been reached, this peak, and spent after so many changes."""
     moves, off_node = 0, 0.0
     for gpu in range(pool.slots.shape[0]):
         for place in range(pool.slots.shape[1]):
@@ -48,4 +48,4 @@ def note(pool: Pool, terms: Terms, course: Course, changes: int, peak: float) ->
                 moves += 1
             if is_off(terms.home[expert], terms.node[gpu]):
                 off_node += pool.pieces[gpu, place]
-    course.peak[changes], course.moves[changes], course.off_node[changes] = peak, moves, off_node
+    history.peak[changes], history.moves[changes], history.off_node[changes] = peak, moves, off_node

@@ -41,7 +41,7 @@ def first_transfer(pool: Pool) -> tuple[int, int]:
 
 @kernel
 def try_other_counts(
-    pool: Pool, queues: Queues, search: Search, best: Pool, receiver: int, donor: int, target: float, worth: float
+    pool: Pool, queues: Queues, search: Search, best: Pool, receiver: int, donor: int, target: float, good_enough: float
 ) -> None:
     """Look for a lower peak from two other starting points: the first counts but for one transfer, and sparing ones.
 
@@ -52,17 +52,17 @@ def try_other_counts(
         replicate(pool, queues)
         pool.copies[receiver] += 1
         pool.copies[donor] -= 1
-        _pack_again(pool, queues, search, best, target, worth)
-    if peak(best) > worth and replicate_sparingly(pool, queues, target):
-        _pack_again(pool, queues, search, best, target, worth)
+        _pack_again(pool, queues, search, best, target, good_enough)
+    if peak(best) > good_enough and replicate_sparingly(pool, queues, target):
+        _pack_again(pool, queues, search, best, target, good_enough)
     copy_pool(best, pool)
 
 
 @kernel
-def _pack_again(pool: Pool, queues: Queues, search: Search, best: Pool, target: float, worth: float) -> None:
+def _pack_again(pool: Pool, queues: Queues, search: Search, best: Pool, target: float, good_enough: float) -> None:
     """Pack with the counts that the pool has now; refine and keep that in ``best`` if the peak is lower than there."""
     pack(pool, queues)
     settle(pool, target)
     if peak(pool) < peak(best):
-        refine(pool, search, target, worth)
+        refine(pool, search, target, good_enough)
         copy_pool(pool, best)

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 MOST_SLOTS_TO_PAIR = 32
 
 
-class Parcels(NamedTuple):
+class Bundles(NamedTuple):
     """What a GPU can exchange for as much of another's: single replicas, or pairs of them, heaviest first."""
 
-    load: Floats  # [gpus, parcels]
-    first: Integers  # [gpus, parcels], the slot of the replica, or of the pair's heavier one
-    second: Integers  # [gpus, parcels], the slot of the pair's lighter one; of a single replica, the same
+    load: Floats  # [gpus, bundles]
+    first: Integers  # [gpus, bundles], the slot of the replica, or of the pair's heavier one
+    second: Integers  # [gpus, bundles], the slot of the pair's lighter one; of a single replica, the same
 
 
 class Pool(NamedTuple):
@@ -40,8 +40,8 @@ class Pool(NamedTuple):
     pieces: Floats  # [gpus, slots per GPU], the share of that expert
     gpu_load: Floats  # [gpus]
     ranking: Integers  # [gpus], heaviest GPU first, ties to the lowest index
-    singles: Parcels  # the pieces
-    pairs: Parcels  # [gpus, 0] where the slots of a GPU are too few or too many for pairs
+    singles: Bundles  # the pieces
+    pairs: Bundles  # [gpus, 0] where the slots of a GPU are too few or too many for pairs
     pairs_sorted: Flags  # [gpus], whether the pairs are up to date
 
 
@@ -71,8 +71,8 @@ def empty_pool(experts: int, gpus: int, slots_per_gpu: int) -> Pool:
         pieces=pieces,
         gpu_load=np.zeros(gpus),
         ranking=np.arange(gpus),
-        singles=Parcels(pieces, place, place),
-        pairs=Parcels(np.zeros((gpus, pairs)), np.zeros((gpus, pairs), np.int64), np.zeros((gpus, pairs), np.int64)),
+        singles=Bundles(pieces, place, place),
+        pairs=Bundles(np.zeros((gpus, pairs)), np.zeros((gpus, pairs), np.int64), np.zeros((gpus, pairs), np.int64)),
         pairs_sorted=np.zeros(gpus, np.bool_),
     )
 
@@ -211,12 +211,12 @@ def _sort_pairs(pieces: Floats, load: Floats, first: Integers, second: Integers)
 
 
 @kernel
-def swap_parcels(pool: Pool, parcels: Parcels, gpu: int, give: int, other: int, take: int) -> None:
-    """Exchange a parcel of one GPU for one of another."""
-    first, second = parcels.first[gpu, give], parcels.second[gpu, give]
-    _swap(pool, gpu, first, other, parcels.first[other, take])
+def swap_bundles(pool: Pool, bundles: Bundles, gpu: int, give: int, other: int, take: int) -> None:
+    """Exchange a bundle of one GPU for one of another."""
+    first, second = bundles.first[gpu, give], bundles.second[gpu, give]
+    _swap(pool, gpu, first, other, bundles.first[other, take])
     if second != first:
-        _swap(pool, gpu, second, other, parcels.second[other, take])
+        _swap(pool, gpu, second, other, bundles.second[other, take])
     for changed in (gpu, other):
         weigh(pool, changed)
         rank(pool, changed)

@@ -33,7 +33,7 @@ def is_off(home: int, node: int) -> bool:
 
 
 @kernel
-def price_parcels(pool: Pool, terms: Terms, gpu: int, other: int, price: Floats) -> float:
+def price_replicas(pool: Pool, terms: Terms, gpu: int, other: int, price: Floats) -> float:
     """Write what moving each of the GPU's replicas to another GPU costs, and return the least."""
     node, other_node = terms.node[gpu], terms.node[other]
     least = np.inf

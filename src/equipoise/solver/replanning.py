@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from equipoise.solver.compiling import entry, kernel
 from equipoise.solver.free_slots import fill
-from equipoise.solver.history import Course, note
+from equipoise.solver.history import History, record
 from equipoise.solver.pool import Pool, Queues, empty_pool, empty_queues, peak
 from equipoise.solver.prices import Terms
-from equipoise.solver.relief import Room, empty_room, relieve
+from equipoise.solver.relief import Scratch, empty_scratch, relieve
 from equipoise.solver.transfers import Search, empty_search, improve
 from equipoise.solver.windows import Windows, empty_windows, set_windows
 
@@ -28,33 +28,33 @@ class Start(NamedTuple):
     off_node_price: float  # of as much load as a slot has on average, served off its home node; inf forbids it
 
 
-class Ends(NamedTuple):
-    """Where the search ends."""
+class StopRules(NamedTuple):
+    """Where the search rules."""
 
     aim: Floats  # [layers], the peak to come near to
-    heights: Floats  # how far above the aim what is above it counts, one after another; see relieve
-    worth: Floats  # [layers], the peak below which nothing but single changes is tried
-    known: Integers  # [layers], how many changes are known, from a course taken before
+    thresholds: Floats  # how far above the aim what is above it counts, one after another; see relieve
+    good_enough: Floats  # [layers], the peak below which nothing but single changes is tried
+    known: Integers  # [layers], how many changes are known, from a search made before
     changes: Integers  # [layers], how many changes may be made
 
 
-class Desk(NamedTuple):
+class Workspace(NamedTuple):
     """All that replanning one layer after another needs; one per thread."""
 
     pool: Pool
     queues: Queues
     windows: Windows
-    room: Room
+    scratch: Scratch
     search: Search
 
 
-def empty_desk(experts: int, gpus: int, slots_per_gpu: int, windows: int, tries: int) -> Desk:
+def empty_workspace(experts: int, gpus: int, slots_per_gpu: int, windows: int, tries: int) -> Workspace:
     """Return room for layers of this size."""
-    return Desk(
+    return Workspace(
         empty_pool(experts, gpus, slots_per_gpu),
         empty_queues(experts, gpus),
         empty_windows(experts, gpus, windows),
-        empty_room(experts, slots_per_gpu, windows),
+        empty_scratch(experts, slots_per_gpu, windows),
         empty_search(experts, gpus, slots_per_gpu, tries, 0),
     )
 
@@ -64,9 +64,9 @@ def replan_layers(
     loads: Floats,
     weights: Floats,
     start: Start,
-    ends: Ends,
-    desk: Desk,
-    courses: Course,
+    rules: StopRules,
+    work: Workspace,
+    histories: History,
     relieved: Integers,
     changes: Integers,
     slots: Integers,
@@ -74,26 +74,28 @@ def replan_layers(
     """Replan every layer by itself.
 
     loads: float64 [layers, windows, experts], in units of the mean GPU load of the window. weights: float64 [layers,
-    windows], adding up to 1. courses: arrays [layers, most changes + 1], written. relieved: int64 [layers],
+    windows], adding up to 1. histories: arrays [layers, most changes + 1], written. relieved: int64 [layers],
     written: how many changes were made at a price, all of which a later search may know. changes: int64 [layers],
     written: how many were made in all. slots: int64 [layers, gpus, slots per GPU], written: the expert in each slot;
-    one that stays on its GPU stays in its slot. Slots beyond those that the desk plans for are written -1.
+    one that stays on its GPU stays in its slot. Slots beyond those that the workspace plans for are written -1.
     """
-    pool, windows = desk.pool, desk.windows
+    pool, windows = work.pool, work.windows
     for layer in range(loads.shape[0]):
         set_windows(windows, loads[layer], weights[layer])
         total = _set_mean(pool, loads[layer], weights[layer])
-        fill(pool, desk.queues, start.live[layer], start.home[layer], start.node)
+        fill(pool, work.queues, start.live[layer], start.home[layer], start.node)
         per_load = start.off_node_price * pool.slots.size / total if total > 0 else 0.0
         terms = Terms(start.held[layer], start.home[layer], start.node, start.move_price, per_load)
-        course = Course(courses.change[layer], courses.peak[layer], courses.moves[layer], courses.off_node[layer])
-        aim, worth, most = ends.aim[layer], ends.worth[layer], ends.changes[layer]
-        made = relieve(pool, windows, terms, desk.room, aim, ends.heights, ends.known[layer], most, course)
+        history = History(
+            histories.change[layer], histories.peak[layer], histories.moves[layer], histories.off_node[layer]
+        )
+        aim, good_enough, most = rules.aim[layer], rules.good_enough[layer], rules.changes[layer]
+        made = relieve(pool, windows, terms, work.scratch, aim, rules.thresholds, rules.known[layer], most, history)
         relieved[layer] = made
         # Swaps settle where they like: on other nodes too.
-        while per_load == 0 and made < most and peak(pool) > worth and improve(pool, desk.search, aim):
+        while per_load == 0 and made < most and peak(pool) > good_enough and improve(pool, work.search, aim):
             made += 1
-            note(pool, terms, course, made, peak(pool))
+            record(pool, terms, history, made, peak(pool))
         changes[layer] = made
         _write(pool, start.live[layer], slots[layer])
 

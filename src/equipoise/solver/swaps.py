@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from equipoise.solver.compiling import kernel
-from equipoise.solver.pool import holds, peak, sort_pairs, swap_parcels
+from equipoise.solver.pool import holds, peak, sort_pairs, swap_bundles
 
 if TYPE_CHECKING:
-    from equipoise.solver.pool import Parcels, Pool
+    from equipoise.solver.pool import Bundles, Pool
 
 # A peak that falls by less than this share of itself has not fallen: no search is for the last digits.
 LEAST_FALL = 1e-7
@@ -30,8 +30,8 @@ def settle(pool: Pool, target: float) -> None:
 
 
 @kernel
-def _swap_best(pool: Pool, parcels: Parcels, target: float) -> bool:
-    """Make the best swap of a parcel of the peak GPU for one of another; return whether any lowers the peak."""
+def _swap_best(pool: Pool, bundles: Bundles, target: float) -> bool:
+    """Make the best swap of a bundle of the peak GPU for one of another; return whether any lowers the peak."""
     heavy = pool.ranking[0]
     best = peak(pool) * (1 - LEAST_FALL)
     partner, give, take = -1, -1, -1
@@ -40,38 +40,38 @@ def _swap_best(pool: Pool, parcels: Parcels, target: float) -> bool:
         # The two loads can at best be made equal, and the GPUs still to come are heavier.
         if best <= target or (peak(pool) + pool.gpu_load[light]) / 2 >= best:
             break
-        after, i, j = _best_exchange(pool, parcels, heavy, light, best)
+        after, i, j = _best_exchange(pool, bundles, heavy, light, best)
         if after < best:
             best, partner, give, take = after, light, i, j
     if partner < 0:
         return False
-    swap_parcels(pool, parcels, heavy, give, partner, take)
+    swap_bundles(pool, bundles, heavy, give, partner, take)
     return True
 
 
 @kernel
-def _best_exchange(pool: Pool, parcels: Parcels, heavy: int, light: int, best: float) -> tuple[float, int, int]:
-    """Find the parcels whose exchange leaves the heavier of two GPUs lowest, below ``best``.
+def _best_exchange(pool: Pool, bundles: Bundles, heavy: int, light: int, best: float) -> tuple[float, int, int]:
+    """Find the bundles whose exchange leaves the heavier of two GPUs lowest, below ``best``.
 
-    The exchange moves the parcels' difference in load; half the GPUs' difference would make them equal. Both lists
+    The exchange moves the bundles' difference in load; half the GPUs' difference would make them equal. Both lists
     fall, so one walk along both passes the differences closest to that half: where the difference is too large, the
-    next smaller parcel of the heavy GPU is tried, otherwise that of the light one. A parcel with an expert that the
+    next smaller bundle of the heavy GPU is tried, otherwise that of the light one. A bundle with an expert that the
     other GPU holds is passed over.
     """
     heavy_load, light_load = pool.gpu_load[heavy], pool.gpu_load[light]
     half = (heavy_load - light_load) / 2
-    count = parcels.load.shape[1]
+    count = bundles.load.shape[1]
     give, take = -1, -1
     i, j = 0, 0
     while i < count and j < count:
-        moved = parcels.load[heavy, i] - parcels.load[light, j]
+        moved = bundles.load[heavy, i] - bundles.load[light, j]
         too_much = moved > half
         after = light_load + moved if too_much else heavy_load - moved
         if after < best:
-            if _would_meet(pool, parcels, heavy, i, light):
+            if _would_meet(pool, bundles, heavy, i, light):
                 i += 1
                 continue
-            if _would_meet(pool, parcels, light, j, heavy):
+            if _would_meet(pool, bundles, light, j, heavy):
                 j += 1
                 continue
             best, give, take = after, i, j
@@ -83,7 +83,7 @@ def _best_exchange(pool: Pool, parcels: Parcels, heavy: int, light: int, best: f
 
 
 @kernel
-def _would_meet(pool: Pool, parcels: Parcels, gpu: int, parcel: int, other: int) -> bool:
-    """Return whether the other GPU holds an expert of this parcel already."""
-    first, second = parcels.first[gpu, parcel], parcels.second[gpu, parcel]
+def _would_meet(pool: Pool, bundles: Bundles, gpu: int, bundle: int, other: int) -> bool:
+    """Return whether the other GPU holds an expert of this bundle already."""
+    first, second = bundles.first[gpu, bundle], bundles.second[gpu, bundle]
     return holds(pool, other, pool.slots[gpu, first]) or holds(pool, other, pool.slots[gpu, second])

@@ -48,22 +48,22 @@ def empty_search(experts: int, gpus: int, slots_per_gpu: int, tries: int, kicks:
 
 
 @kernel
-def refine(pool: Pool, search: Search, target: float, worth: float) -> None:
-    """Lower the peak by swaps until it is at most ``target``, and by transfers too while it is above ``worth``.
+def refine(pool: Pool, search: Search, target: float, good_enough: float) -> None:
+    """Lower the peak by swaps until it is at most ``target``, and by transfers too while it is above ``good_enough``.
 
     Where no single transfer helps, a kick may: one is made all the same, and the search goes on from there. What it
     ends with is kept only if the peak is lower than before the kick.
     """
-    _descend(pool, search, target, worth)
+    _descend(pool, search, target, good_enough)
     improved = True
-    while improved and peak(pool) > worth:
+    while improved and peak(pool) > good_enough:
         improved = False
         enough = peak(pool) * (1 - LEAST_FALL)
         found = _rank_transfers(pool, search.kicks)
         copy_pool(pool, search.before_kick)
         for i in range(found):
             _make(pool, search.kicks, i)
-            _descend(pool, search, target, worth)
+            _descend(pool, search, target, good_enough)
             if peak(pool) < enough:
                 improved = True
                 break
@@ -71,14 +71,14 @@ def refine(pool: Pool, search: Search, target: float, worth: float) -> None:
 
 
 @kernel
-def _descend(pool: Pool, search: Search, target: float, worth: float) -> None:
+def _descend(pool: Pool, search: Search, target: float, good_enough: float) -> None:
     """Lower the peak by swaps, then by transfers that swaps settle.
 
     A transfer gives one slot of the donor expert to the receiver expert: the receiver's replicas shrink, the donor's
     grow, and no GPU but their holders notices.
     """
     settle(pool, target)
-    while peak(pool) > worth and improve(pool, search, target):
+    while peak(pool) > good_enough and improve(pool, search, target):
         pass
 
 

@@ -56,13 +56,13 @@ def set_windows(windows: Windows, load: Floats, weight: Floats) -> None:
 
 
 @kernel
-def set_aim(windows: Windows, aim: float, height: float) -> None:
+def set_aim(windows: Windows, aim: float, threshold: float) -> None:
     """Let pressure begin at the aim, or in each window so far above it on the way to the peak."""
     for w in range(len(windows.span)):
         low = peak = aim * windows.root[w]
         for gpu in range(windows.pressure.size):
             peak = max(peak, windows.gpu_load[gpu, w])
-        windows.aim[w] = low + height * (peak - low)
+        windows.aim[w] = low + threshold * (peak - low)
     for gpu in range(windows.pressure.size):
         _press(windows, gpu)
 
@@ -122,7 +122,7 @@ def mean_peak(windows: Windows) -> float:
 
 
 @kernel
-def next_pressed(windows: Windows, gpu: int) -> int:
+def next_by_pressure(windows: Windows, gpu: int) -> int:
     """Return the GPU whose pressure is next to this one's, or the greatest for -1; ties to the lowest index."""
     found, most = -1, -1.0
     for other in range(windows.pressure.size):

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from equipoise.cli.terminal.stopwatch import Time
     from equipoise.loads import Loads
-    from equipoise.planning.forecast import Forecast
     from equipoise.planning.plan import Plan
 
 
@@ -36,14 +35,13 @@ class Run:
     groups: int
     effort: str
     start: Time
-    looking_back: Time
     time: Time
     output: Path | None
     report: Path | None
     png: Path | None
 
 
-def summary(plan: Plan, loads: Loads, forecast: Forecast, run: Run) -> dict[str, Any]:
+def summary(plan: Plan, loads: Loads, run: Run) -> dict[str, Any]:
     """Return what was planned and what came of it; PAR and its bounds are in units of the mean GPU load."""
     placement, cluster = plan.placement, plan.placement.cluster
     bounds = {locality: plan.times_mean(bound) for locality, bound in plan.bounds.items()}
@@ -66,9 +64,9 @@ def summary(plan: Plan, loads: Loads, forecast: Forecast, run: Run) -> dict[str,
         "locality": plan.locality,
         "current": str(run.current) if run.current else None,
         "effort": run.effort,
-        "forecast": forecast.used(),
+        "forecast": plan.forecast.used(),
         "scenarios": plan.scenarios.windows,
-        "backtest": {method: float(par.mean()) for method, par in forecast.tested.items()},
+        "backtest": {method: float(par.mean()) for method, par in plan.forecast.tested.items()},
         **{name: _mean_and_worst(values) for name, values in layers.items()},
         "bounds": {locality: float(bound.mean()) for locality, bound in bounds.items()},
         "off_node_share": float(np.average(plan.off_node, weights=plan.mean)) if plan.mean.any() else 0.0,
@@ -80,7 +78,6 @@ def summary(plan: Plan, loads: Loads, forecast: Forecast, run: Run) -> dict[str,
         "lost": [{"layer": layer, "expert": expert} for layer, expert in plan.lost.tolist()],
         "declined_par": plan.declined,
         "milliseconds": run.time.milliseconds,
-        "backtest_milliseconds": run.looking_back.milliseconds,
         "start_milliseconds": run.start.milliseconds,
         "compiling_milliseconds": run.start.compiling,
         "output": str(run.output) if run.output else None,
@@ -175,14 +172,14 @@ def _balance_rows(summary: dict[str, Any]) -> list[tuple[str, str, str, str]]:
 
 def _what_it_takes(summary: dict[str, Any]) -> list[tuple[str, str]]:
     why = "of compiling, once" if summary["compiling_milliseconds"] else "of getting ready"
-    back = f", and {summary['backtest_milliseconds'] / 1e3:.1f} s of looking back" if summary["backtest"] else ""
+    back = ", the backtest of the forecasts included" if summary["backtest"] else ""
     required = f"; {summary['required']} of them cannot be saved" if summary["required"] else ""
     rows = [
         ("experts with copies", f"{summary['experts_with_copies']:.1f} in a layer"),
         ("duplicates", f"{counted(summary['duplicates'], 'expert')} twice on a GPU"),
         ("moves", f"{summary['moves']}, {summary['moved_share']:.1%} of the slots{required}"),
-        ("time", f"{summary['milliseconds']:.1f} ms"),
-        ("", f"after {summary['start_milliseconds'] / 1e3:.1f} s {why}{back}"),
+        ("time", f"{summary['milliseconds']:.1f} ms{back}"),
+        ("", f"after {summary['start_milliseconds'] / 1e3:.1f} s {why}"),
     ]
     if summary["groups"] > 1:
         bounds = ", ".join(f"{locality} {bound:.4f}" for locality, bound in summary["bounds"].items())

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from equipoise.loads import Loads
-    from equipoise.planning.forecast import Forecast
     from equipoise.planning.plan import Plan
 
 # What the sections say besides of a plan for several windows.
@@ -32,7 +31,7 @@ OF_WINDOWS = {
 
 
 def plan_page(
-    plan: Plan, loads: Loads, expected: Forecast, title: str, settings: Sequence[tuple[str, str]], command: str
+    plan: Plan, loads: Loads, title: str, settings: Sequence[tuple[str, str]], command: str
 ) -> Page:
     """Return the page about a plan.
 
@@ -42,8 +41,6 @@ def plan_page(
         What was planned.
     loads : Loads
         What was recorded.
-    expected : Forecast
-        What was expected of it.
     title : str
         Which loads on which cluster.
     settings : sequence of pairs
@@ -55,7 +52,7 @@ def plan_page(
         title=title,
         verdict=_verdict(plan),
         numbers=_numbers(plan),
-        sections=_sections(plan, loads, expected),
+        sections=_sections(plan, loads),
         settings=settings,
         command=command,
         layers=plan.loads.layers,
@@ -63,7 +60,7 @@ def plan_page(
     )
 
 
-def _sections(plan: Plan, loads: Loads, expected: Forecast) -> list[Section]:
+def _sections(plan: Plan, loads: Loads) -> list[Section]:
     copies, layers = plan.placement.logcnt, range(plan.loads.layers)
     sections = [
         Section(
@@ -82,7 +79,7 @@ def _sections(plan: Plan, loads: Loads, expected: Forecast) -> list[Section]:
             _layers_table(plan),
         ),
         *([_windows_section(plan, loads)] if loads.windows > 1 else []),
-        *([forecast_section(expected)] if expected.tested else []),
+        *([forecast_section(plan.forecast)] if plan.forecast.tested else []),
         Section(
             "experts",
             "The load of every expert",
