@@ -11,7 +11,7 @@ import numpy as np
 from benchmarks.peers import VLLM, SGLang
 from benchmarks.planner import Answer
 from equipoise import Placement, balance, plan
-from equipoise.forecasting.forecast import Method, forecast
+from equipoise.forecasting.forecast import Method
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,11 +57,10 @@ class Way:
 
 @dataclass(frozen=True)
 class Forecasting:
-    """Equipoise at one effort, by one forecast, for so many windows ahead."""
+    """Equipoise at one effort, by one forecast."""
 
     effort: Effort
     method: Method
-    ahead: int
 
     @property
     def name(self) -> str:
@@ -74,15 +73,14 @@ class Forecasting:
 
     def run(self, past: NDArray[np.int64], cluster: Cluster, groups: int) -> Answer:
         """Forecast, by a backtest if it is to choose, and plan."""
-        expected = forecast(past, cluster, self.method, groups=groups, ahead=self.ahead)
-        result = plan(expected.scenarios, cluster, groups=groups, effort=self.effort)
+        result = plan(past, cluster, forecast=self.method, groups=groups, effort=self.effort)
         return Answer(result.placement.phy2log, result.bound)
 
 
 def plan_ahead(series: Series, folder: Path, beside_peers: bool, efforts: list[Effort]) -> list[Ahead]:
     """Return what each planner reaches on a series; each has warmed up before it is timed."""
     walked = list(series.walk(folder))
-    ours = [Forecasting(effort, method, series.ahead) for effort in efforts for method in get_args(Method)]
+    ours = [Forecasting(effort, method) for effort in efforts for method in get_args(Method)]
     ways = [*(_peers() if beside_peers else []), *(Way(one.name, one, one.fresh) for one in ours)]
     return [_judge(way, series, walked) for way in ways]
 

@@ -15,18 +15,16 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from benchmarks.planner import Answer
-from equipoise import Cluster, InputError
+from equipoise import Cluster, InputError, Placement
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from benchmarks.planner import Planner
-    from equipoise import Placement
 
 HOW_TO_GET = (
     "pip install torch\npip install --no-deps --target FOLDER vllm==0.33.0 sglang==0.5.23\nthen add --peers FOLDER"
@@ -96,14 +94,8 @@ class VLLM:
         weight, live = loads
         gpus = len(cluster.live)
         phy2log = policy.rebalance_experts(weight, cluster.live_slots, groups, cluster.nodes, gpus, live).numpy()
-        return Answer(_on_live_gpus(phy2log, cluster) if cluster.dead else phy2log)
-
-
-def _on_live_gpus(phy2log: NDArray[np.int64], cluster: Cluster) -> NDArray[np.int64]:
-    """Return the placement with the GPUs' own numbers, the dead ones empty."""
-    everywhere = np.full((len(phy2log), cluster.gpus, cluster.slots_per_gpu), -1)
-    everywhere[:, list(cluster.live)] = phy2log.reshape(len(phy2log), -1, cluster.slots_per_gpu)
-    return everywhere.reshape(len(phy2log), -1)
+        slots = phy2log.reshape(len(phy2log), gpus, -1)
+        return Answer(Placement.on_live(slots, cluster, weight.shape[1]).phy2log)
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,16 @@ class Placement:
         object.__setattr__(self, "experts", experts)
 
     @classmethod
+    def on_live(cls, slots: NDArray[np.int64], cluster: Cluster, experts: int) -> Placement:
+        """Return the placement with these experts on the live GPUs, and nothing on the dead ones.
+
+        slots: int64 ``[layers, live GPUs, slots per GPU]``.
+        """
+        by_gpu = np.full((len(slots), cluster.gpus, cluster.slots_per_gpu), -1)
+        by_gpu[:, list(cluster.live)] = slots
+        return cls(by_gpu.reshape(len(slots), -1), cluster, experts)
+
+    @classmethod
     def default(cls, cluster: Cluster, experts: int, layers: int) -> Placement:
         """Return the engines' default layout: experts in order, redundant slots holding experts 0, 1, ... again."""
         return cls(np.tile(np.arange(cluster.slots) % experts, (layers, 1)), cluster, experts)
@@ -76,6 +86,16 @@ class Placement:
     def layers(self) -> int:
         """Mixture-of-Experts layers."""
         return len(self.phy2log)
+
+    @property
+    def live_slots(self) -> int:
+        """Slots of all layers on GPUs that are not dead: what numbers of moves are shares of."""
+        return self.layers * self.cluster.live_slots
+
+    @property
+    def by_gpu(self) -> NDArray[np.int64]:
+        """The expert in each slot by the GPU that the slot is on, int64 ``[layers, gpus, slots per GPU]``."""
+        return self.phy2log.reshape(self.layers, self.cluster.gpus, -1)
 
     @cached_property
     def logcnt(self) -> NDArray[np.int64]:
@@ -101,7 +121,7 @@ class Placement:
     @cached_property
     def duplicates(self) -> NDArray[np.int64]:
         """Replicas that share a GPU with another replica of their expert, beyond the first, int64 ``[layers]``."""
-        by_gpu = np.sort(self.phy2log.reshape(self.layers, self.cluster.gpus, -1), axis=2)
+        by_gpu = np.sort(self.by_gpu, axis=2)
         twice = (by_gpu[:, :, 1:] == by_gpu[:, :, :-1]) & (by_gpu[:, :, 1:] >= 0)
         return np.asarray(np.count_nonzero(twice, axis=(1, 2)), np.int64)
 
@@ -138,7 +158,7 @@ class Placement:
         avoidable = self.cluster.slots_per_gpu <= self.experts // self.cluster.nodes
         if avoidable and not duplicates and self.duplicates.any():
             layer = int(np.argmax(self.duplicates > 0))
-            by_gpu = np.sort(self.phy2log[layer].reshape(self.cluster.gpus, -1), axis=1)
+            by_gpu = np.sort(self.by_gpu[layer], axis=1)
             gpu, place = (int(i) for i in np.argwhere((by_gpu[:, 1:] == by_gpu[:, :-1]) & (by_gpu[:, 1:] >= 0))[0])
             raise InputError(
                 f"layer {layer}, GPU {gpu} holds expert {by_gpu[gpu, place]} twice; expected different experts"

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from equipoise.cli.options.formats import FileGpus, FileNodes, FirstMoeLayer  # noqa: TC001
+from equipoise.cli.options.formats import FileGpus, FileNodes, FirstMoeLayer, FromFormats, placement_format
 from equipoise.cli.options.values import parse_size
 
 
@@ -23,6 +23,7 @@ def diff(
             show_default=False,
         ),
     ] = None,
+    source_formats: FromFormats = None,
     gpus: FileGpus = None,
     nodes: FileNodes = None,
     first_moe_layer: FirstMoeLayer = 0,
@@ -37,7 +38,7 @@ def diff(
     from equipoise.migration.migration import Migration
 
     deployment = Deployment(gpus, nodes, first_moe_layer)
-    before, after = (read_placement(path, deployment=deployment) for path in (old, new))
+    before, after = (read_placement(path, placement_format(source_formats), deployment) for path in (old, new))
     found = summary(Migration(before, after), old, new, expert_bytes)
     if as_json:
         print_json(found)

@@ -7,11 +7,17 @@ from typing import Annotated
 
 import typer
 
-from equipoise.cli.options.formats import FirstMoeLayer, FromFormat, NumLayers, ToPlacement  # noqa: TC001
+from equipoise.cli.options.cluster import SAMPLE, ClusterOptions, Dead, Nodes, Redundant, Slots
+from equipoise.cli.options.formats import (
+    FirstMoeLayer,
+    FromFormats,
+    NumLayers,
+    ToPlacement,
+    loads_format,
+    placement_format,
+)
+from equipoise.cli.options.planning import AskedEffort, AskedForecast, AskedLocality, OffNode, Workers  # noqa: TC001
 from equipoise.cli.options.values import parse_moves, parse_share
-from equipoise.forecasting.forecast import Method  # noqa: TC001
-from equipoise.planning.effort import Effort  # noqa: TC001
-from equipoise.planning.homes import Locality  # noqa: TC001
 
 
 def plan(
@@ -24,28 +30,13 @@ def plan(
         ),
     ] = None,
     gpus: Annotated[int | None, typer.Option(min=1, help="GPUs in all; needed with LOADS but no --current.")] = None,
-    nodes: Annotated[int | None, typer.Option(min=1, help="Nodes they are in; otherwise 1.")] = None,
-    redundant: Annotated[
-        int | None, typer.Option(min=0, help="Slots of a layer beyond one for each expert; otherwise 0.")
-    ] = None,
-    slots: Annotated[int | None, typer.Option(min=1, help="Slots of a layer in all, instead of --redundant.")] = None,
-    dead: Annotated[
-        list[int] | None, typer.Option(min=0, metavar="GPU", help="A GPU that failed; may be repeated.")
-    ] = None,
+    nodes: Nodes = None,
+    redundant: Redundant = None,
+    slots: Slots = None,
+    dead: Dead = None,
     groups: Annotated[int, typer.Option(min=1, help="Expert groups, each at home on a node.")] = 1,
-    locality: Annotated[
-        Locality | None,
-        typer.Option(
-            help="Whether experts stay on their group's node, may be served on others too, or do not mind.",
-            show_default="strict",
-        ),
-    ] = None,
-    off_node: Annotated[
-        float | None,
-        typer.Option(
-            parser=parse_share, metavar="SHARE", help="Load served off its node at most, such as 5%; makes it soft."
-        ),
-    ] = None,
+    locality: AskedLocality = None,
+    off_node: OffNode = None,
     current: Annotated[
         Path | None, typer.Option(help="The placement that is live, to change as little as pays.")
     ] = None,
@@ -58,18 +49,11 @@ def plan(
     min_gain: Annotated[
         float, typer.Option(parser=parse_share, metavar="SHARE", help="Move nothing for less than this fall of PAR.")
     ] = "0%",  # type: ignore[assignment]  # Typer parses the default too
-    forecast: Annotated[
-        Method,
-        typer.Option(
-            metavar="METHOD",
-            help="What of several windows to plan for: auto, by backtest; windows, recent, last, sum, average-1, "
-            "average-4, deviation or factors.",
-        ),
-    ] = "auto",
-    effort: Annotated[Effort, typer.Option(help="How far to search for better placements.")] = "default",
-    workers: Annotated[int | None, typer.Option(min=1, help="Threads; any number gives the same placement.")] = None,
+    forecast: AskedForecast = "auto",
+    effort: AskedEffort = "default",
+    workers: Workers = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the placement to this file.")] = None,
-    loads_format: FromFormat = None,
+    source_formats: FromFormats = None,
     output_format: ToPlacement = None,
     first_moe_layer: FirstMoeLayer = 0,
     num_layers: NumLayers = None,
@@ -80,8 +64,7 @@ def plan(
     ] = False,
 ) -> None:
     """Plan where the experts live, for recorded loads or for a synthetic sample in DeepSeek-V3's shape."""
-    if slots is not None and redundant is not None:
-        raise typer.BadParameter("say --slots or --redundant, not both", param_hint="--slots")
+    options = ClusterOptions(gpus, nodes, redundant, slots, dead)
     if recording is not None and gpus is None and current is None:
         raise typer.BadParameter("say how many GPUs the recorded loads are planned for", param_hint="--gpus")
     if recording is not None and output is not None and recording.resolve() == output.resolve():
@@ -90,7 +73,6 @@ def plan(
     if output_format is not None and output is None:
         raise typer.BadParameter("say which file to write with --output", param_hint="--to")
 
-    from equipoise.cli.options.cluster import SAMPLE, ClusterOptions
     from equipoise.cli.options.reports import check_report_files, this_command
     from equipoise.cli.summaries.plan import Run, print_summary, summary, what_was_planned
     from equipoise.cli.summaries.words import counted
@@ -107,10 +89,10 @@ def plan(
     others = {"recorded loads": recording, "current placement": current, "placement": output}
     check_report_files(report, png, others)
     deployment = Deployment(gpus, nodes, first_moe_layer, num_layers)
-    loads = read_loads(recording, loads_format) if recording else sample_loads()
-    live = read_placement(current, deployment=deployment) if current else None
+    loads = read_loads(recording, loads_format(source_formats)) if recording else sample_loads()
+    live = read_placement(current, placement_format(source_formats), deployment) if current else None
     like = live.cluster if live else None if recording else SAMPLE
-    cluster = ClusterOptions(gpus, nodes, redundant, slots, dead).cluster(loads.experts, like)
+    cluster = options.cluster(loads.experts, like)
     with progress_bar("getting ready"), stopwatch() as start:
         warm_up(bool(live or cluster.dead or locality == "soft" or off_node), loads.windows)
     with progress_bar("planning") as progress, stopwatch() as time:

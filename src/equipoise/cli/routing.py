@@ -7,7 +7,14 @@ from typing import Annotated
 
 import typer
 
-from equipoise.cli.options.formats import FileGpus, FileNodes, FirstMoeLayer  # noqa: TC001
+from equipoise.cli.options.formats import (
+    FileGpus,
+    FileNodes,
+    FirstMoeLayer,
+    FromFormats,
+    loads_format,
+    placement_format,
+)
 
 
 def routing(
@@ -26,6 +33,7 @@ def routing(
             show_default=False,
         ),
     ] = None,
+    source_formats: FromFormats = None,
     gpus: FileGpus = None,
     nodes: FileNodes = None,
     first_moe_layer: FirstMoeLayer = 0,
@@ -42,9 +50,9 @@ def routing(
 
     if output:
         check_split_path(output)
-    recorded = read_loads(loads)
+    recorded = read_loads(loads, loads_format(source_formats))
     deployment = Deployment(gpus, nodes, first_moe_layer)
-    split = least_peak_split(read_placement(placement, deployment=deployment), recorded)
+    split = least_peak_split(read_placement(placement, placement_format(source_formats), deployment), recorded)
     found = summary(split, recorded, batch)
     if output:
         write_split(split, output)

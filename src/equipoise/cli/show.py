@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from equipoise.cli.options.formats import FileGpus, FileNodes, FromFormat  # noqa: TC001
+from equipoise.cli.options.formats import FileGpus, FileNodes, FirstMoeLayer, FromFormat  # noqa: TC001
 
 
 def show(
@@ -15,6 +15,7 @@ def show(
     file_format: FromFormat = None,
     gpus: FileGpus = None,
     nodes: FileNodes = None,
+    first_moe_layer: FirstMoeLayer = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, with all figures.")] = False,
 ) -> None:
     """Show what recorded loads or a placement hold; a placement of Equipoise that is not valid is an error."""
@@ -24,7 +25,7 @@ def show(
     from equipoise.formats.registry import PLACEMENTS
 
     if file_format in PLACEMENTS if file_format else holds_placement(file):
-        found = placement.summary(read_placement(file, file_format, Deployment(gpus, nodes)))
+        found = placement.summary(read_placement(file, file_format, Deployment(gpus, nodes, first_moe_layer)))
         print_summary = placement.print_summary
     else:
         found = loads.summary(read_loads(file, file_format))

@@ -148,26 +148,21 @@ def _as_it_is(call: EngineCall) -> Placement:
 
 def _in_order(call: EngineCall) -> Placement:
     """Return the engines' default layout on the live GPUs; raise where they do not hold every expert."""
-    cluster = call.cluster
-    phy2log = np.full((call.loads.shape[1], cluster.gpus, cluster.slots_per_gpu), -1)
-    phy2log[:, list(cluster.live)] = (np.arange(cluster.live_slots) % call.experts).reshape(-1, cluster.slots_per_gpu)
-    placement = Placement(phy2log.reshape(len(phy2log), -1), cluster, call.experts)
+    experts = np.arange(call.cluster.live_slots) % call.experts
+    slots = np.tile(experts.reshape(-1, call.cluster.slots_per_gpu), (call.loads.shape[1], 1, 1))
+    placement = Placement.on_live(slots, call.cluster, call.experts)
     placement.validate()
     return placement
 
 
 def _line(result: Plan, call: EngineCall, settings: Settings, seconds: float) -> str:
     """Return what the log says of a plan; ranks that say different digests have plans that do not fit together."""
-    placement, moves = result.placement, int(result.moves.sum())
+    placement = result.placement
     done = "planned" if call.live is None else "re-planned"
     declined = "" if result.declined is None else f" (PAR {result.declined:.4f} was not worth its moves)"
     return (
         f"Equipoise {done} {placement.layers} layers on {len(placement.cluster.live)} GPUs in {1000 * seconds:.0f} ms: "
         f"PAR {result.par_before.mean():.4f} -> {result.par.mean():.4f}, "
-        f"{moves} moves, {moves / _live_slots(placement):.1%} of the slots"
+        f"{result.moves.sum()} moves, {result.moved_share:.1%} of the slots"
         f"{declined}; settings {settings.digest}, placement {sha256(placement.phy2log.tobytes()).hexdigest()[:8]}"
     )
-
-
-def _live_slots(placement: Placement) -> int:
-    return placement.layers * placement.cluster.live_slots

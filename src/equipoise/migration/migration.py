@@ -152,6 +152,11 @@ class Migration:
         return self._count(self.source != self.gpu)
 
     @property
+    def moved_share(self) -> float:
+        """All moves as a share of the live slots of ``after``."""
+        return float(self.moves.sum() / self.after.live_slots)
+
+    @property
     def local(self) -> NDArray[np.int64]:
         """Experts that change their slot on a GPU, or get another slot there, int64 ``[layers]``."""
         return self._count(self.source == self.gpu)

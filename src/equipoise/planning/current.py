@@ -81,7 +81,7 @@ class Current:
     @cached_property
     def live(self) -> NDArray[np.int64]:
         """The expert in each slot that may stay there, int64 ``[layers, live GPUs, slots]``; -1 in the others."""
-        slots = self.resident.phy2log.reshape(self.resident.layers, self.request.cluster.gpus, -1)[:, self.gpus]
+        slots = self.resident.by_gpu[:, self.gpus]
         earlier = np.tri(slots.shape[2], k=-1, dtype=np.bool_)
         gone = ((slots[..., :, None] == slots[..., None, :]) & earlier).any(axis=3)
         if self.request.strict:
@@ -97,7 +97,7 @@ class Current:
 
 def resident(placement: Placement, cluster: Cluster) -> Placement:
     """Return what of a placement lives on a cluster: GPUs keep their numbers; those dead or new hold nothing."""
-    before = placement.phy2log.reshape(placement.layers, placement.cluster.gpus, -1)
+    before = placement.by_gpu
     gpus = [gpu for gpu in cluster.live if gpu < placement.cluster.gpus]
     slots = np.full((placement.layers, cluster.gpus, before.shape[2]), -1)
     slots[:, gpus] = before[:, gpus]

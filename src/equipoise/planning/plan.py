@@ -131,6 +131,11 @@ class Plan:
         """Experts that a GPU needs and did not hold ``before``, int64 ``[layers]``."""
         return count_moves(self.before, self.placement)
 
+    @property
+    def moved_share(self) -> float:
+        """All moves as a share of the live slots."""
+        return float(self.moves.sum() / self.placement.live_slots)
+
     def times_mean(self, load: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return a load ``[layers]`` in units of the mean GPU load; 1 for idle layers."""
         return np.divide(load, self.mean, out=np.ones_like(load), where=self.mean > 0)

@@ -69,10 +69,11 @@ def replan(request: Request, start: Placement) -> Found:
     if (stops < trail.changes).any():
         trail = _search(current, aim, stops, trail)
     trail.slots[stuck[instead]] = afresh[instead]
-    if current.planned == cluster.slots_per_gpu:
-        return Found(_placement(current, trail.slots), required, declined, current.home)
     _repeat_experts(current, trail.slots)
-    return Found(_unless_worse(current, _placement(current, trail.slots)), required, declined, current.home)
+    placement = Placement.on_live(trail.slots, cluster, current.resident.experts)
+    if current.planned < cluster.slots_per_gpu:
+        placement = _unless_worse(current, placement)
+    return Found(placement, required, declined, current.home)
 
 
 def _search(
@@ -189,19 +190,12 @@ def _stops(current: Current, trail: Trail) -> tuple[NDArray[np.int64], float | N
     return (stops, None) if offered <= least or (stops == stay).all() else (stay, offered)
 
 
-def _placement(current: Current, slots: NDArray[np.int64]) -> Placement:
-    """Return the placement with these experts on the live GPUs, and nothing on the dead ones."""
-    everywhere = np.full((len(slots), current.request.cluster.gpus, slots.shape[2]), -1)
-    everywhere[:, current.gpus] = slots
-    return Placement(everywhere.reshape(len(slots), -1), current.request.cluster, current.resident.experts)
-
-
 def _repeat_experts(current: Current, slots: NDArray[np.int64]) -> None:
     """Fill slots that were not planned with the experts of their GPU once more: with what was there, or in turn.
 
     Experts that are off their home node are not repeated, unless the GPU has no others.
     """
-    before = current.resident.phy2log.reshape(len(slots), current.request.cluster.gpus, -1)[:, current.gpus]
+    before = current.resident.by_gpu[:, current.gpus]
     for layer, gpu in np.argwhere(slots.min(axis=2) < 0):
         row = slots[layer, gpu]
         experts, free = np.unique(row[row >= 0]), np.flatnonzero(row < 0)

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from equipoise.replay.situation import Situation
 
 
+# What the policy that knows what comes is called wherever it stands beside others.
+ORACLE = "oracle"
+
+
 class Policy(Protocol):
     """Whatever decides which placement serves next."""
 

@@ -1,15 +1,21 @@
-"""Which cluster a plan is for, where its options leave something open."""
+"""The options of the cluster, and which one it is where they leave something open."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from equipoise.cluster import Cluster
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+Nodes = Annotated[int | None, typer.Option(min=1, help="Nodes they are in; otherwise 1.")]
+Redundant = Annotated[int | None, typer.Option(min=0, help="Slots of a layer beyond one for each expert; otherwise 0.")]
+Slots = Annotated[int | None, typer.Option(min=1, help="Slots of a layer in all, instead of --redundant.")]
+Dead = Annotated[list[int] | None, typer.Option(min=0, metavar="GPU", help="A GPU that failed; may be repeated.")]
 SAMPLE = Cluster(gpus=32, nodes=4, slots_per_gpu=9)
 
 
@@ -22,6 +28,10 @@ class ClusterOptions:
     redundant: int | None
     slots: int | None
     dead: Sequence[int] | None
+
+    def __post_init__(self) -> None:
+        if self.slots is not None and self.redundant is not None:
+            raise typer.BadParameter("say --slots or --redundant, not both", param_hint="--slots")
 
     def cluster(self, experts: int, like: Cluster | None) -> Cluster:
         """Return the cluster for this many experts; what is left open is as in another cluster, if there is one.

@@ -36,6 +36,12 @@ def _format(option: str, text: str) -> Any:
 
 
 FromFormat = Annotated[str | None, _format("--from", "Format of what is read; otherwise its content says.")]
+FromFormats = Annotated[
+    list[str] | None,
+    _format(
+        "--from", "Format of a file that is read, otherwise its content says; may be repeated, of loads and placements."
+    ),
+]
 ToPlacement = Annotated[
     str | None, _format("--to", f"Format of the placement: {', '.join(PLACEMENTS)}; otherwise the suffix says.")
 ]
@@ -47,6 +53,18 @@ ToFormat = Annotated[
         "suffix says.",
     ),
 ]
+
+
+def loads_format(source_formats: list[str] | None) -> str | None:
+    """Return the format that loads are said to be read in, if any."""
+    return next((name for name in source_formats or () if name in LOADS), None)
+
+
+def placement_format(source_formats: list[str] | None) -> str | None:
+    """Return the format that placements are said to be read in, if any."""
+    return next((name for name in source_formats or () if name in PLACEMENTS), None)
+
+
 FileGpus = Annotated[
     int | None, typer.Option("--gpus", min=1, help="GPUs in all, where a placement's file does not say.")
 ]

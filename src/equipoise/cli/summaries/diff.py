@@ -37,7 +37,7 @@ def summary(migration: Migration, old: Path, new: Path, expert_bytes: int | None
         "experts": migration.after.experts,
         "expert_bytes": expert_bytes,
         "moves": int(migration.moves.sum()),
-        "moved_share": float(migration.moves.sum() / migration.after.phy2log.size),
+        "moved_share": migration.moved_share,
         "batches": int(migration.batches.max()),
         "staging": migration.staging,
         "traffic": {

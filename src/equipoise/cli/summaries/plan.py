@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from equipoise.cli.options.reports import print_files
-from equipoise.cli.summaries.words import cluster_in_words, counted, shape_in_words
+from equipoise.cli.summaries.words import cluster_in_words, counted, groups_in_words, shape_in_words
 from equipoise.cli.terminal.console import print_line, print_pairs, print_table
 from equipoise.cli.terminal.strip import print_strips
 
@@ -73,7 +73,7 @@ def summary(plan: Plan, loads: Loads, run: Run) -> dict[str, Any]:
         "experts_with_copies": float((placement.logcnt > 1).sum(axis=1).mean()),
         "duplicates": int(placement.duplicates.sum()),
         "moves": int(plan.moves.sum()),
-        "moved_share": float(plan.moves.sum() / (placement.layers * cluster.live_slots)),
+        "moved_share": plan.moved_share,
         "required": int(plan.required.sum()),
         "lost": [{"layer": layer, "expert": expert} for layer, expert in plan.lost.tolist()],
         "declined_par": plan.declined,
@@ -124,7 +124,7 @@ def what_was_planned(summary: dict[str, Any]) -> list[tuple[str, str]]:
         ("", shape_in_words(summary)),
         ("cluster", cluster_in_words(summary["cluster"])),
         ("", f"{summary['slots']} slots for a layer, {summary['redundant']} of them redundant"),
-        ("groups", _groups_in_words(summary)),
+        ("groups", groups_in_words(summary["groups"], summary["locality"])),
         ("effort", summary["effort"]),
         *_forecast_in_words(summary),
     ]
@@ -142,17 +142,6 @@ def _forecast_in_words(summary: dict[str, Any]) -> list[tuple[str, str]]:
         best = sorted(summary["backtest"].items(), key=lambda tested: tested[1])[:FORECASTS_PRINTED]
         rows.append(("", "PAR in the past: " + ", ".join(f"{method} {par:.3f}" for method, par in best)))
     return rows
-
-
-def _groups_in_words(summary: dict[str, Any]) -> str:
-    if summary["groups"] == 1:
-        return "1 expert group"
-    kept = {
-        "strict": "each kept on its node",
-        "soft": "at home on a node each, served on others too",
-        "none": "not kept together",
-    }
-    return f"{summary['groups']} expert groups, {kept[summary['locality']]}"
 
 
 def _balance_rows(summary: dict[str, Any]) -> list[tuple[str, str, str, str]]:

@@ -6,10 +6,11 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from equipoise.cli.options.reports import print_files
-from equipoise.cli.summaries.words import cluster_in_words, counted, shape_in_words, size_in_words
+from equipoise.cli.summaries.words import cluster_in_words, counted, groups_in_words, shape_in_words, size_in_words
 from equipoise.cli.terminal.console import print_line, print_pairs, print_table
 from equipoise.forecasting.forecast import AUTO
-from equipoise.replay.policies import DeepSeekRule, FewMoves, Never, Oracle, WhenWorth
+from equipoise.planning.request import checked_locality
+from equipoise.replay.policies import ORACLE, DeepSeekRule, FewMoves, Never, Oracle, WhenWorth
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +29,7 @@ class Run:
 
     recording: Path | None
     cluster: Cluster
-    groups: int
+    asked: dict[str, Any]
     interval: int
     window: int
     forecast: Method
@@ -56,14 +57,14 @@ def policies(budgets: list[float], forecast: Method, interval_seconds: float | N
     ours["any moves"] = FewMoves(1.0, 0.0, forecast)
     if interval_seconds is not None:
         ours = {name: WhenWorth(policy, interval_seconds, costs) for name, policy in ours.items()}
-    return {"never": Never(), "DeepSeek's rule": DeepSeekRule(), **ours, "oracle": Oracle()}
+    return {"never": Never(), "DeepSeek's rule": DeepSeekRule(), **ours, ORACLE: Oracle()}
 
 
 def summary(replays: dict[str, Replay], trace: Loads, run: Run) -> dict[str, Any]:
     """Return what each policy gained and cost, in all and window by window."""
     served = trace.windows - run.window
     decisions = -(-served // run.interval)
-    slots = trace.layers * run.cluster.slots
+    slots = trace.layers * run.cluster.live_slots
     return {
         "trace": str(run.recording) if run.recording else "synthetic sample",
         "synthetic": run.recording is None,
@@ -72,8 +73,11 @@ def summary(replays: dict[str, Replay], trace: Loads, run: Run) -> dict[str, Any
         "experts": trace.experts,
         "cluster": asdict(run.cluster),
         "slots": run.cluster.slots,
-        "redundant": run.cluster.slots - trace.experts,
-        "groups": run.groups,
+        "redundant": run.cluster.live_slots - trace.experts,
+        "groups": run.asked["groups"],
+        "locality": checked_locality(run.asked["locality"], run.asked["off_node"], run.asked["groups"])[0],
+        "off_node": run.asked["off_node"],
+        "effort": run.asked["effort"],
         "window": run.window,
         "interval": run.interval,
         "forecast": run.forecast,
@@ -116,7 +120,8 @@ def what_was_replayed(summary: dict[str, Any]) -> list[tuple[str, str]]:
         ("shape", shape_in_words(summary)),
         ("cluster", cluster_in_words(summary["cluster"])),
         ("", f"{summary['slots']} slots for a layer, {summary['redundant']} of them redundant"),
-        ("groups", counted(summary["groups"], "expert group")),
+        ("groups", groups_in_words(summary["groups"], summary["locality"])),
+        ("effort", summary["effort"]),
         ("decisions", f"{summary['decisions']}, by the last {window}, for {interval} each"),
         ("forecast", _forecast_in_words(summary["forecast"])),
         *_worth_in_words(summary["interval_seconds"]),

@@ -24,6 +24,18 @@ def cluster_in_words(cluster: dict[str, Any]) -> str:
     return f"{gpus} on {nodes}, {counted(cluster['slots_per_gpu'], 'slot')} on each GPU{dead}"
 
 
+def groups_in_words(groups: int, locality: str) -> str:
+    """Return ``"8 expert groups, each kept on its node"``."""
+    if groups == 1:
+        return "1 expert group"
+    kept = {
+        "strict": "each kept on its node",
+        "soft": "at home on a node each, served on others too",
+        "none": "not kept together",
+    }
+    return f"{groups} expert groups, {kept[locality]}"
+
+
 def size_in_words(size: int) -> str:
     """Return the size in the largest decimal unit that it fills.
 

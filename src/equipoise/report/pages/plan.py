@@ -30,9 +30,7 @@ OF_WINDOWS = {
 }
 
 
-def plan_page(
-    plan: Plan, loads: Loads, title: str, settings: Sequence[tuple[str, str]], command: str
-) -> Page:
+def plan_page(plan: Plan, loads: Loads, title: str, settings: Sequence[tuple[str, str]], command: str) -> Page:
     """Return the page about a plan.
 
     Parameters
@@ -145,7 +143,6 @@ def _verdict(plan: Plan) -> str:
 
 def _numbers(plan: Plan) -> list[Number]:
     before, moves, saved = plan.par_before, int(plan.moves.sum()), time_saved(plan)
-    slots = plan.placement.layers * plan.placement.cluster.live_slots
     mean_over, bound_of = "the layers", ""
     if _for_windows(plan):
         mean_over, bound_of = "windows and layers", "; the bound is that of plans made anew for every window"
@@ -156,7 +153,7 @@ def _numbers(plan: Plan) -> list[Number]:
             f"peak / mean GPU load, mean over {mean_over}; the worst layer {before.max():.4f} → {plan.par.max():.4f}",
         ),
         Number("gap to the bound", f"{plan.gap.mean():.2%}", f"in the worst layer {plan.gap.max():.2%}{bound_of}"),
-        Number("moves", f"{moves:,}", f"{moves / slots:.1%} of the slots get an expert that their GPU did not hold"),
+        Number("moves", f"{moves:,}", f"{plan.moved_share:.1%} of the slots get an expert that their GPU did not hold"),
         Number(
             "time saved in a layer's step",
             "not known" if saved is None else f"{saved:.1%}",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from equipoise.replay.policies import Oracle
+from equipoise.replay.policies import ORACLE
 from equipoise.report.figures.policies_over_time import policies_over_time
 from equipoise.report.pages.forecast_section import forecast_section
 from equipoise.report.pages.page import Number, Page, Section, Table
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from equipoise.planning.forecast import Forecast
-    from equipoise.replay.policies import Policy
     from equipoise.replay.simulate import Replay
 
 AT_THE_END = (
@@ -23,7 +22,6 @@ AT_THE_END = (
 
 def simulation_page(
     replays: Mapping[str, Replay],
-    policies: Mapping[str, Policy],
     table: Table,
     expected: Forecast,
     title: str,
@@ -36,8 +34,6 @@ def simulation_page(
     ----------
     replays : mapping of str to Replay
         What happened under each policy; the first is what the others are compared with.
-    policies : mapping of str to Policy
-        The policies by the same names.
     table : Table
         The policies beside each other.
     expected : Forecast
@@ -50,9 +46,7 @@ def simulation_page(
         The command that writes the page.
     """
     first = next(iter(replays))
-    best = min(
-        (name for name in replays if not isinstance(policies[name], Oracle)), key=lambda x: replays[x].par.mean()
-    )
+    best = min((name for name in replays if name != ORACLE), key=lambda name: replays[name].par.mean())
     return Page(
         title=title,
         verdict=_verdict(replays, first, best),

@@ -1,0 +1,38 @@
+"""The options that say how to plan; the same for all commands that do."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from equipoise.cli.options.values import parse_share
+from equipoise.forecasting.forecast import Method
+from equipoise.planning.effort import Effort
+from equipoise.planning.homes import Locality
+
+AskedLocality = Annotated[
+    Locality | None,
+    typer.Option(
+        "--locality",
+        help="Whether experts stay on their group's node, may be served on others too, or do not mind.",
+        show_default="strict",
+    ),
+]
+OffNode = Annotated[
+    float | None,
+    typer.Option(
+        parser=parse_share, metavar="SHARE", help="Load served off its node at most, such as 5%; makes it soft."
+    ),
+]
+AskedForecast = Annotated[
+    Method,
+    typer.Option(
+        "--forecast",
+        metavar="METHOD",
+        help="What of several windows to plan for: auto, by backtest; windows, recent, last, sum, average-1, "
+        "average-4, deviation or factors.",
+    ),
+]
+AskedEffort = Annotated[Effort, typer.Option("--effort", help="How far to search for better placements.")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Threads; any number gives the same placement.")]
