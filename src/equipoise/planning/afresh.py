@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from equipoise.placement import Placement
+from equipoise.planning.current import Current
 from equipoise.planning.effort import SETTINGS
 from equipoise.planning.four_steps import four_steps
-from equipoise.planning.replanning import Found, replan
+from equipoise.planning.repeats import repeat_experts
 from equipoise.planning.request import part_of
+from equipoise.planning.searching import Found, Points, affordable_stops, search, stopped
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,7 +26,7 @@ def plan_afresh(request: Request) -> Found:
     if request.cluster.dead or request.soft:
         whole = replace(request.cluster, dead=())
         start = plan_afresh(replace(request, cluster=whole, off_node=0.0, progress=None)).placement
-        return replan(request, start)
+        return _relieved(request, start)
     if request.scenarios.windows == 1:
         placement = _placed(request.scenarios.mean, request)
         return Found(placement, np.zeros(placement.layers, np.int64), declined=None, home=None)
@@ -34,12 +36,23 @@ def plan_afresh(request: Request) -> Found:
         # What is best for one load is no better a start for several.
         start = _placed(likely, replace(request, settings=SETTINGS["fast"], progress=None))
         progress = part_of(request.progress, number, len(request.settings.start_deviations))
-        found.append(replan(replace(request, progress=progress), start))
+        found.append(_relieved(replace(request, progress=progress), start))
     return _best(found, request)
 
 
 def _placed(counts: NDArray[np.float64], request: Request) -> Placement:
     return Placement(four_steps(counts, request), request.cluster, counts.shape[1])
+
+
+def _relieved(request: Request, start: Placement) -> Found:
+    """Search on from a placement in which nothing is live yet, so that moves are free."""
+    current = Current(request, start, request.off_node)
+    trail = search(current)
+    stops, _ = affordable_stops(current, [Points.of(current, trail)])
+    slots = stopped(current, trail, stops).slots
+    repeat_experts(current, slots)
+    placement = Placement.on_live(slots, request.cluster, start.experts)
+    return Found(placement, trail.history.moves[:, 0], declined=None, home=current.home)
 
 
 def _best(found: list[Found], request: Request) -> Found:

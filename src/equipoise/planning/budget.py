@@ -28,6 +28,11 @@ class Expense(NamedTuple):
         """What counts as 1: the whole budget where there is one."""
         return self.budget if 2 * ROUNDING * float(np.abs(self.spent).max()) < self.budget < np.inf else 1.0
 
+    def allows(self, stops: NDArray[np.int64]) -> bool:
+        """Return whether the budget, or what cannot be saved, suffices for layers that stop there."""
+        spent = self.spent[np.arange(len(stops)), stops].sum()
+        return bool(spent <= max(self.budget, float(self.spent[:, 0].sum())))
+
     def beyond_what_cannot_be_saved(self) -> Expense:
         """Return what is spent on top of the first column, and what is left for that."""
         left = max(self.budget - float(self.spent[:, 0].sum()), 0.0)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from equipoise.placement import Placement
-from equipoise.planning.homes import homes
+from equipoise.planning.homes import homes, too_far
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,10 +28,13 @@ class Current:
         What is asked.
     start : Placement
         The placement to start from, perhaps of another cluster: the live one, or one that steps 1 to 3 lead to.
+    most_off_node : float
+        Share of the load of all layers that may stay where it is served off its home node.
     """
 
     request: Request
     start: Placement
+    most_off_node: float
 
     @property
     def counts_moves(self) -> bool:
@@ -83,11 +86,12 @@ class Current:
         """The expert in each slot that may stay there, int64 ``[layers, live GPUs, slots]``; -1 in the others."""
         slots = self.resident.by_gpu[:, self.gpus]
         earlier = np.tri(slots.shape[2], k=-1, dtype=np.bool_)
-        gone = ((slots[..., :, None] == slots[..., None, :]) & earlier).any(axis=3)
-        if self.request.strict:
-            home = np.take_along_axis(self.home, slots.reshape(len(slots), -1), axis=1).reshape(slots.shape)
-            gone |= home != self.node[:, None]
-        return np.ascontiguousarray(np.where(gone, -1, slots))
+        repeated = ((slots[..., :, None] == slots[..., None, :]) & earlier).any(axis=3)
+        slots = np.where(repeated, -1, slots)
+        if self.request.home_nodes > 1:
+            most = self.most_off_node * float(self.counts.sum())
+            slots = np.where(too_far(slots, self.counts, self.home, self.node, most), -1, slots)
+        return np.ascontiguousarray(slots)
 
     @cached_property
     def held(self) -> NDArray[np.bool_]:

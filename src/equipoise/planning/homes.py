@@ -45,6 +45,53 @@ def off_node_load(placement: Placement, counts: NDArray[np.float64], home: NDArr
     return np.asarray(np.bincount(layer, share * off, minlength=placement.layers), np.float64)
 
 
+def too_far(
+    slots: NDArray[np.int64],
+    counts: NDArray[np.float64],
+    home: NDArray[np.int64],
+    node: NDArray[np.int64],
+    most: float,
+) -> NDArray[np.bool_]:
+    """Return which replicas must leave their slots so that no more than ``most`` load is served off its home node.
+
+    They are as few as can be told one by one: those first that serve most there. All must that are off their home where
+    nothing may be served there, whatever they serve.
+
+    Parameters
+    ----------
+    slots : ndarray, int64 ``[layers, GPUs, slots per GPU]``
+        The expert in each slot, none twice on a GPU; -1 in empty ones.
+    counts : ndarray, float64 ``[layers, experts]``
+        Expert loads.
+    home : ndarray, int64 ``[layers, experts]``
+        Home node of each expert.
+    node : ndarray, int64 ``[GPUs]``
+        The node of each GPU.
+    most : float
+        In all layers together.
+    """
+    layer, gpu, place = np.nonzero(slots >= 0)
+    expert = slots[layer, gpu, place]
+    off = home[layer, expert] != node[gpu]
+    leaves = off & (most == 0)
+    while (excess := float((served := _served(layer, expert, ~leaves, counts) * off).sum()) - most) > 0:
+        by_load = np.argsort(-served, kind="stable")
+        enough = int(np.searchsorted(served[by_load].cumsum(), excess)) + 1
+        leaves[by_load[:enough]] |= served[by_load[:enough]] > 0
+    found = np.zeros(slots.shape, np.bool_)
+    found[layer, gpu, place] = leaves
+    return found
+
+
+def _served(
+    layer: NDArray[np.int64], expert: NDArray[np.int64], stays: NDArray[np.bool_], counts: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the load of each replica that stays, an even share of its expert's; 0 of those that leave."""
+    copies = np.zeros(counts.shape, np.int64)
+    np.add.at(copies, (layer[stays], expert[stays]), 1)
+    return np.where(stays, counts[layer, expert] / np.maximum(copies[layer, expert], 1), 0.0)
+
+
 def attainable_peaks(
     counts: NDArray[np.float64], home: NDArray[np.int64], gpus: NDArray[np.int64], off_node: float
 ) -> NDArray[np.float64]:

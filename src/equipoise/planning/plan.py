@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     from equipoise.planning.forecast import Forecast
     from equipoise.planning.homes import Locality
-    from equipoise.planning.replanning import Found
     from equipoise.planning.request import Request
     from equipoise.planning.scenarios import Scenarios
+    from equipoise.planning.searching import Found
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,10 +69,7 @@ class Plan:
 
     @classmethod
     def of(cls, request: Request, expected: Forecast, found: Found) -> Plan:
-        """Return what a placement that was found reaches and costs, once it has been checked.
-
-        request: for scenarios that may be folded; what is reached is that of those expected, every one of them.
-        """
+        """Return what a placement that was found reaches and costs, once it has been checked."""
         placement, scenarios, current = found.placement, expected.scenarios, request.current
         placement.validate()
         off = _off_node(request, scenarios, found)

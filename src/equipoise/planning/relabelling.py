@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -37,27 +37,33 @@ def relabel(slots: NDArray[np.int64], live: NDArray[np.int64], experts: int, nod
 def _relabel_layer(slots: NDArray[np.int64], live: NDArray[np.int64], experts: int, nodes: int) -> NDArray[np.int64]:
     from scipy.optimize import linear_sum_assignment
 
-    wanted, present = _held(slots, experts), _held(live, experts)
     gpus = len(slots) // nodes
-    common = _by_node(wanted, nodes) @ _by_node(present, nodes).T
+    gpu, node = np.arange(len(slots)), np.arange(len(slots)) // gpus
     renamed = np.empty_like(slots)
-    for node, live_node in zip(*linear_sum_assignment(common, maximize=True), strict=True):
-        old, new = slice(node * gpus, (node + 1) * gpus), slice(live_node * gpus, (live_node + 1) * gpus)
-        order, number = linear_sum_assignment(wanted[old] @ present[new].T, maximize=True)
+    of_nodes = _in_common(slots, live, node, experts)
+    in_common = _in_common(slots, live, gpu, experts)
+    for old_node, new_node in zip(*linear_sum_assignment(of_nodes, maximize=True), strict=True):
+        old, new = slice(old_node * gpus, (old_node + 1) * gpus), slice(new_node * gpus, (new_node + 1) * gpus)
+        order, number = linear_sum_assignment(in_common[old, new], maximize=True)
         renamed[new][number] = slots[old][order]
     return _in_live_slots(renamed, live)
 
 
-def _held(slots: NDArray[np.int64], experts: int) -> NDArray[np.int64]:
-    """Return whether each GPU holds each expert, 0 or 1, int64 ``[gpus, experts]``."""
-    held = np.zeros((len(slots), experts + 1), np.int64)
-    held[np.arange(len(slots))[:, None], slots] = 1
-    return held[:, :-1]
+def _in_common(
+    slots: NDArray[np.int64], live: NDArray[np.int64], place: NDArray[np.int64], experts: int
+) -> NDArray[np.int64]:
+    """Return how many replicas each place of a placement has in common with each live one, int64 ``[places, places]``.
 
+    place: int64 ``[gpus]``, the GPU itself or its node. Most pairs have nothing in common, so matrices are sparse.
+    """
+    from scipy.sparse import csr_array
 
-def _by_node(held: NDArray[np.int64], nodes: int) -> NDArray[np.int64]:
-    """Return how many replicas of each expert a node holds, int64 ``[nodes, experts]``."""
-    return np.asarray(held.reshape(nodes, -1, held.shape[1]).sum(axis=1), np.int64)
+    def held(slots: NDArray[np.int64]) -> Any:
+        gpu, at = np.nonzero(slots >= 0)
+        ones = np.ones(len(gpu), np.int64)
+        return csr_array((ones, (place[gpu], slots[gpu, at])), shape=(place[-1] + 1, experts))
+
+    return np.asarray((held(slots) @ held(live).T).toarray())
 
 
 def _in_live_slots(slots: NDArray[np.int64], live: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -107,13 +107,18 @@ class Request:
         return cls(loads, cluster, groups, locality, share, current, most_moves, min_gain, settings, workers, progress)
 
     @cached_property
-    def scenarios(self) -> Scenarios:
+    def expected(self) -> Scenarios:
         """What is to be served: of what was recorded, all windows alike."""
         return self.loads if isinstance(self.loads, Scenarios) else Scenarios(self.loads)
 
+    @cached_property
+    def scenarios(self) -> Scenarios:
+        """What is searched for: what is to be served, folded to as many windows as the settings search over."""
+        return self.expected.folded(self.settings.windows)
+
     def serving(self, scenarios: Scenarios) -> Request:
-        """Return the same request for these scenarios, folded to as many as the settings search over."""
-        return replace(self, loads=scenarios.folded(self.settings.windows))
+        """Return the same request for these scenarios."""
+        return replace(self, loads=scenarios)
 
     @property
     def bound_groups(self) -> int:

@@ -1,0 +1,133 @@
+"""Ways from what is live to another placement: by a search, change by change, or to a plan made afresh."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from equipoise.placement import Placement
+from equipoise.planning.afresh import plan_afresh
+from equipoise.planning.bounds import lower_bounds
+from equipoise.planning.homes import homes, off_node_load
+from equipoise.planning.relabelling import relabel
+from equipoise.planning.scenarios import Scenarios
+from equipoise.planning.searching import Points, search, stopped
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from equipoise.planning.current import Current
+    from equipoise.planning.request import Request
+    from equipoise.planning.searching import Trail
+
+# Of several windows, or with soft locality, all layers are planned afresh or none. That takes as long as a plan from
+# nothing, and moves most experts: it is tried where at least so large a share of the live slots may move.
+WORTHWHILE_SHARE = 0.25
+
+
+@dataclass(frozen=True, eq=False)
+class Search:
+    """The way of a search from what stays where it is: a layer may end after any of its changes."""
+
+    current: Current
+
+    @cached_property
+    def trail(self) -> Trail:
+        """Where it ended."""
+        return search(self.current)
+
+    @cached_property
+    def points(self) -> Points:
+        """The points where layers may end."""
+        return Points.of(self.current, self.trail)
+
+    @property
+    def home(self) -> NDArray[np.int64]:
+        """The node on which each expert is at home, int64 ``[layers, experts]``."""
+        return self.current.home
+
+    def ends_at(self, stops: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the slots of layers that end after so many changes, int64 ``[layers, GPUs, slots per GPU]``."""
+        return stopped(self.current, self.trail, stops).slots
+
+
+@dataclass(frozen=True, eq=False)
+class Afresh:
+    """The way to a plan made afresh, GPUs named so that few experts move: a layer ends there or nowhere.
+
+    Attributes
+    ----------
+    slots : ndarray, int64 ``[layers, GPUs, slots per GPU]``
+        The expert in each slot.
+    home : ndarray, int64 ``[layers, experts]``
+        The node on which each is at home.
+    points : Points
+        One for each layer.
+    """
+
+    slots: NDArray[np.int64]
+    home: NDArray[np.int64]
+    points: Points
+
+    @classmethod
+    def instead(cls, current: Current, par: NDArray[np.float64]) -> Afresh | None:
+        """Plan layers afresh, where that may be better; None where it is not, or GPUs and slots are not what they were.
+
+        par: float64 ``[layers]``, what is reached without.
+        """
+        layers = _worth_planning(current, par)
+        if layers.size == 0:
+            return None
+        asked = _of_layers(current.request, layers)
+        planned = plan_afresh(asked).placement
+        reached = asked.scenarios.peak(planned) / current.mean[layers]
+        # Renaming GPUs takes long, and changes no peak.
+        better = np.flatnonzero((reached < par[layers]) | current.request.soft)
+        return cls._renamed(current, layers[better], planned.by_gpu[better], reached[better]) if better.size else None
+
+    @classmethod
+    def _renamed(
+        cls, current: Current, layers: NDArray[np.int64], slots: NDArray[np.int64], par: NDArray[np.float64]
+    ) -> Afresh:
+        """Name the GPUs of these layers so that few experts move."""
+        request, every = current.request, len(current.counts)
+        slots = relabel(slots, current.live[layers], current.resident.experts, request.home_nodes)
+        placement = Placement(slots.reshape(len(layers), -1), request.cluster, current.resident.experts)
+        home = homes(placement, request.bound_groups)
+        points = Points(*(np.full((every, 1), nowhere) for nowhere in (np.inf, 0.0, 0.0)))
+        points.par[layers, 0] = par
+        points.moves[layers, 0] = np.count_nonzero(placement.held & ~current.held[layers], axis=(1, 2))
+        total = float(current.counts.sum()) or 1.0
+        points.off_node[layers, 0] = off_node_load(placement, current.counts[layers], home) / total
+        all_slots, all_homes = current.live.copy(), current.home.copy()
+        all_slots[layers], all_homes[layers] = slots, home
+        return cls(all_slots, all_homes, points)
+
+    def ends_at(self, stops: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the slots of the layers, int64 ``[layers, GPUs, slots per GPU]``."""
+        return self.slots
+
+
+def _worth_planning(current: Current, par: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the layers that may be better afresh: of one window, those that ended far above the bound."""
+    request, cluster = current.request, current.request.cluster
+    whole = cluster.gpus, current.planned
+    if cluster.dead or current.live.shape[1:] != whole or current.planned != cluster.slots_per_gpu:
+        return np.empty(0, np.int64)
+    if request.scenarios.windows == 1 and not request.soft:
+        reached = par * current.mean
+        bound = lower_bounds(current.counts, request, reached)
+        return np.flatnonzero(reached > bound * (1 + request.settings.good_enough))
+    slots = len(par) * cluster.live_slots
+    return np.arange(len(par) if request.most_moves >= WORTHWHILE_SHARE * slots else 0)
+
+
+def _of_layers(request: Request, layers: NDArray[np.int64]) -> Request:
+    """Return what is asked of a plan from nothing for some of the layers."""
+    scenarios = request.scenarios
+    if len(layers) < scenarios.layers:
+        scenarios = Scenarios(scenarios.counts[:, layers], scenarios.weights[:, layers])
+    return replace(request, loads=scenarios, current=None, most_moves=np.inf, min_gain=0.0, progress=None)
