@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from equipoise.planning.homes import off_node_load
 from equipoise.serving.balance import balance
 
 if TYPE_CHECKING:
@@ -45,22 +46,24 @@ def lower_bounds(counts: NDArray[np.float64], request: Request, reached: NDArray
 
 
 def bounds_by_locality(
-    request: Request, placement: Placement, off: NDArray[np.float64]
+    request: Request, placement: Placement, home: NDArray[np.int64]
 ) -> dict[Locality, NDArray[np.float64]]:
     """Return a lower limit on the peak for every locality, ``[layers]``: the mean of the windows' own.
 
     It holds for the windows before they were folded too: the peak of a mean is at most the mean of the peaks.
 
-    off: load that the placement serves off its home node, ``[layers]``; what is served there can lower the soft bound.
+    home: int64 ``[layers, experts]``, the node on which each is at home. What the placement serves elsewhere in a
+    window can lower the soft bound of that window.
     """
     scenarios = request.scenarios
     peaks = balance(placement, scenarios.counts).peak
-    each = [_bounds_of_one(counts, request, peak, off) for counts, peak in zip(scenarios.counts, peaks, strict=True)]
+    off_node = (off_node_load(placement, counts, home) for counts in scenarios.counts)
+    each = [_bounds_of_one(request, *window) for window in zip(scenarios.counts, peaks, off_node, strict=True)]
     return {name: np.asarray((scenarios.weights * [one[name] for one in each]).sum(axis=0)) for name in each[0]}
 
 
 def _bounds_of_one(
-    counts: NDArray[np.float64], request: Request, peak: NDArray[np.float64], off: NDArray[np.float64]
+    request: Request, counts: NDArray[np.float64], peak: NDArray[np.float64], off_node: NDArray[np.float64]
 ) -> dict[Locality, NDArray[np.float64]]:
     """Return a lower limit on the peak in one window, for every locality that the model can have."""
     none = np.minimum(lower_bounds(counts, replace(request, locality="none"), peak), peak)
@@ -71,5 +74,5 @@ def _bounds_of_one(
         strict = np.minimum(lower_bounds(counts, kept, peak), peak)
     else:
         strict = lower_bounds(counts, kept, np.zeros_like(peak))
-    soft = np.maximum(none, strict - off / request.cluster.gpus_per_node)
+    soft = np.maximum(none, strict - off_node / request.cluster.gpus_per_node)
     return {"strict": strict, "soft": soft, "none": none}

@@ -46,7 +46,7 @@ class Plan:
         Share of the load that is served off its group's home node.
     bounds : dict of ndarray, float64 ``[layers]``
         For each locality, a proven lower limit on the peak of any placement; for "soft", of one that serves no more
-        load off its home node than this one does. Only "none" where there are no groups.
+        load off its home node, in any window, than this one does. Only "none" where there are no groups.
     required : ndarray, int64 ``[layers]``
         Moves without which there is no valid placement: into slots that were empty, or of experts that lived nowhere.
     lost : ndarray, int64 ``[n, 2]``
@@ -72,8 +72,8 @@ class Plan:
         """Return what a placement that was found reaches and costs, once it has been checked."""
         placement, scenarios, current = found.placement, expected.scenarios, request.current
         placement.validate()
-        off = _off_node(request, scenarios, found)
-        total = scenarios.mean.sum(axis=1)
+        home = _home(request, found)
+        off, total = off_node_load(placement, scenarios.mean, home), scenarios.mean.sum(axis=1)
         return cls(
             forecast=expected,
             placement=placement,
@@ -82,7 +82,7 @@ class Plan:
             mean=total / len(request.cluster.live),
             locality=request.locality,
             off_node=np.divide(off, total, out=np.zeros_like(off), where=off > 0),
-            bounds=bounds_by_locality(request, placement, off),
+            bounds=bounds_by_locality(request, placement, home),
             required=np.zeros_like(found.required) if current is None else found.required,
             lost=np.empty((0, 2), np.int64) if current is None else _lost(current, request),
             declined=found.declined,
@@ -143,14 +143,11 @@ def _default(request: Request) -> Placement:
     return Placement.default(replace(request.cluster, dead=()), request.loads.experts, request.loads.layers)
 
 
-def _off_node(request: Request, scenarios: Scenarios, found: Found) -> NDArray[np.float64]:
-    """Return the load that is served off its group's home node, float64 ``[layers]``."""
-    if request.groups == 1 or request.locality == "strict":
-        return np.zeros(request.loads.layers)
-    home = found.home
-    if home is None or request.locality == "none":
-        home = homes(found.placement, request.groups)
-    return off_node_load(found.placement, scenarios.mean, home)
+def _home(request: Request, found: Found) -> NDArray[np.int64]:
+    """Return the node on which each expert is at home, int64 ``[layers, experts]``; -1 where none can be off it."""
+    if request.soft and found.home is not None:
+        return found.home
+    return homes(found.placement, 1 if request.locality == "strict" else request.groups)
 
 
 def _lost(current: Placement, request: Request) -> NDArray[np.int64]:
