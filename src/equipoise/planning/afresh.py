@@ -11,7 +11,6 @@ from equipoise.placement import Placement
 from equipoise.planning.current import Current
 from equipoise.planning.effort import SETTINGS
 from equipoise.planning.four_steps import four_steps
-from equipoise.planning.repeats import repeat_experts
 from equipoise.planning.request import part_of
 from equipoise.planning.searching import Found, Points, affordable_stops, search, stopped
 
@@ -49,9 +48,7 @@ def _relieved(request: Request, start: Placement) -> Found:
     current = Current(request, start, request.off_node)
     trail = search(current)
     stops, _ = affordable_stops(current, [Points.of(current, trail)])
-    slots = stopped(current, trail, stops).slots
-    repeat_experts(current, slots)
-    placement = Placement.on_live(slots, request.cluster, start.experts)
+    placement = current.placed(stopped(current, trail, stops).slots)
     return Found(placement, trail.history.moves[:, 0], declined=None, home=current.home)
 
 

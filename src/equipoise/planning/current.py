@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from equipoise.placement import Placement
-from equipoise.planning.homes import homes, too_far
+from equipoise.planning.homes import ANYWHERE, homes, too_far
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -51,6 +51,10 @@ class Current:
         """Mean load of the live GPUs, float64 ``[layers]``; 1 where a layer is idle."""
         mean = self.counts.sum(axis=1) / len(self.gpus)
         return np.where(mean > 0, mean, 1.0)
+
+    def share_of_all(self, load: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return a load as a share of that of all layers together."""
+        return np.asarray(load / (float(self.counts.sum()) or 1.0))
 
     @property
     def gpus(self) -> list[int]:
@@ -97,6 +101,25 @@ class Current:
     def held(self) -> NDArray[np.bool_]:
         """Whether each live GPU holds each expert's weights, bool ``[layers, live GPUs, experts]``."""
         return np.ascontiguousarray(self.resident.held[:, self.gpus])
+
+    def placed(self, slots: NDArray[np.int64]) -> Placement:
+        """Return the placement with these experts on the live GPUs, int64 ``[layers, live GPUs, slots per GPU]``.
+
+        A GPU with more slots than its node has experts has -1 in those that were not planned. They hold the experts of
+        their GPU once more: what was there, or in turn. Experts that are off their home node are not repeated, unless
+        the GPU has no others.
+        """
+        slots, before = slots.copy(), self.resident.by_gpu[:, self.gpus]
+        for layer, gpu in np.argwhere(slots.min(axis=2) < 0):
+            row = slots[layer, gpu]
+            experts, free = np.unique(row[row >= 0]), np.flatnonzero(row < 0)
+            at_home = experts[np.isin(self.home[layer, experts], (ANYWHERE, self.node[gpu]))]
+            experts = at_home if at_home.size else experts
+            row[free] = np.resize(experts, len(free))
+            free = free[free < before.shape[2]]
+            there = before[layer, gpu, free]
+            row[free] = np.where(np.isin(there, experts), there, row[free])
+        return Placement.on_live(slots, self.request.cluster, self.resident.experts)
 
 
 def resident(placement: Placement, cluster: Cluster) -> Placement:

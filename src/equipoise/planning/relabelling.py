@@ -19,9 +19,9 @@ def relabel(slots: NDArray[np.int64], live: NDArray[np.int64], experts: int, nod
     Parameters
     ----------
     slots : ndarray, int64 ``[layers, gpus, slots per GPU]``
-        Expert in each slot of the placement, none twice on a GPU.
-    live : ndarray, int64 ``[layers, gpus, slots per GPU]``
-        Expert in each slot now; -1 where it is empty.
+        Expert in each slot of the placement.
+    live : ndarray, int64 ``[layers, gpus, live slots per GPU]``
+        Expert in each slot now, none twice on a GPU; -1 where it is empty.
     experts : int
         Logical experts of each layer.
     nodes : int
@@ -68,7 +68,10 @@ def _in_common(
 
 def _in_live_slots(slots: NDArray[np.int64], live: NDArray[np.int64]) -> NDArray[np.int64]:
     """Put every expert that lives on its GPU already into the slot where it does, the others into those between."""
-    same = live[:, :, None] == slots[:, None, :]
-    placed = live.copy()
+    placed = np.full_like(slots, -1)
+    width = min(slots.shape[1], live.shape[1])
+    placed[:, :width] = live[:, :width]
+    repeated = (slots[:, :, None] == slots[:, None, :]) & np.tri(slots.shape[1], k=-1, dtype=np.bool_)
+    same = (placed[:, :, None] == slots[:, None, :]) & ~repeated.any(axis=2)[:, None, :]
     placed[~same.any(axis=2)] = slots[~same.any(axis=1)]  # as many on each GPU, and GPU by GPU
     return placed

@@ -8,7 +8,6 @@ import numpy as np
 
 from equipoise.placement import Placement
 from equipoise.planning.current import Current
-from equipoise.planning.repeats import repeat_experts
 from equipoise.planning.searching import Found, Points, affordable_stops, no_search
 from equipoise.planning.ways import Afresh, Search
 
@@ -33,8 +32,7 @@ def replan(request: Request, live: Placement) -> Found:
             slots[here] = way.ends_at(np.where(here, stops - first, 0))[here]
             home[here] = way.home[here]
         first += way.points.number
-    repeat_experts(current, slots)
-    placement = _unless_worse(current, Placement.on_live(slots, request.cluster, live.experts))
+    placement = _unless_worse(current, current.placed(slots))
     return Found(placement, ways[0].points.moves[:, 0].astype(np.int64), declined, home)
 
 
@@ -43,12 +41,11 @@ def _ways(current: Current) -> list[Search | Afresh]:
 
     What was best served off its home node then is not what is now; to go back there, from home, costs no move.
     """
-    ways: list[Search | Afresh] = [Search(current)]
-    at_home = Current(current.request, current.start, 0.0)
+    searches, at_home = [Search(current)], Current(current.request, current.start, 0.0)
     if current.request.soft and (at_home.live != current.live).any():
-        ways.append(Search(at_home))
-    afresh = Afresh.instead(current, np.min([way.points.last for way in ways], axis=0))
-    return [*ways, afresh] if afresh else ways
+        searches.append(Search(at_home))
+    afresh = Afresh.instead(current, np.min([search.reached for search in searches], axis=0))
+    return [*searches, afresh] if afresh else [*searches]
 
 
 def _within_cap(request: Request, live: Placement) -> Current:

@@ -61,12 +61,6 @@ class Points(NamedTuple):
         """How many there are for each layer, the missing ones among them."""
         return len(self.par[0])
 
-    @property
-    def last(self) -> NDArray[np.float64]:
-        """The PAR at the last point of each layer, float64 ``[layers]``."""
-        there = np.isfinite(self.par).sum(axis=1, keepdims=True) - 1
-        return np.asarray(np.take_along_axis(self.par, there, axis=1)[:, 0])
-
     @classmethod
     def of(cls, current: Current, trail: Trail) -> Points:
         """Return those of a search: after none of its changes, after one, and so on."""
@@ -74,8 +68,7 @@ class Points(NamedTuple):
         peak = trail.history.peak[:, points]
         par = np.where(current.counts.any(axis=1, keepdims=True), peak, np.maximum(peak, 1))
         moves = trail.history.moves[:, points].astype(np.float64)
-        off_node = trail.history.off_node[:, points] * current.mean[:, None]
-        return cls(par, moves, off_node / (float(current.counts.sum()) or 1.0))
+        return cls(par, moves, current.share_of_all(trail.history.off_node[:, points] * current.mean[:, None]))
 
     def expenses(self, current: Current, most_moves: float) -> list[Expense]:
         """Return what uses up a budget: moves from what is live, and load served off its home node."""

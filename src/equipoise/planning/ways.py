@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 # Of several windows, or with soft locality, all layers are planned afresh or none. That takes as long as a plan from
 # nothing, and moves most experts: it is tried where at least so large a share of the live slots may move.
 WORTHWHILE_SHARE = 0.25
+# Of one window, a layer this close to its bound is not, whatever the effort.
+LEAST_GAP = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +43,22 @@ class Search:
 
     @cached_property
     def points(self) -> Points:
-        """The points where layers may end."""
-        return Points.of(self.current, self.trail)
+        """The points where layers may end; where experts repeat, which no search knows of, the first and the last."""
+        points, every = Points.of(self.current, self.trail), np.arange(len(self.current.counts))
+        if self.current.planned == self.current.request.cluster.slots_per_gpu:
+            return points
+        par, off_node = np.full_like(points.par, np.inf), points.off_node.copy()
+        for stops in (np.zeros_like(self.trail.changes), self.trail.changes):
+            placement = self.current.placed(self.ends_at(stops))
+            peak = self.current.request.scenarios.peak(placement) / self.current.mean
+            par[every, stops] = np.where(self.current.counts.any(axis=1), peak, 1.0)
+            off_node[every, stops] = self.current.share_of_all(off_node_load(placement, self.current.counts, self.home))
+        return points._replace(par=par, off_node=off_node)
+
+    @property
+    def reached(self) -> NDArray[np.float64]:
+        """The PAR of each layer at its end, float64 ``[layers]``."""
+        return self.points.par[np.arange(len(self.trail.changes)), self.trail.changes]
 
     @property
     def home(self) -> NDArray[np.int64]:
@@ -100,9 +116,8 @@ class Afresh:
         points = Points(*(np.full((every, 1), nowhere) for nowhere in (np.inf, 0.0, 0.0)))
         points.par[layers, 0] = par
         points.moves[layers, 0] = np.count_nonzero(placement.held & ~current.held[layers], axis=(1, 2))
-        total = float(current.counts.sum()) or 1.0
-        points.off_node[layers, 0] = off_node_load(placement, current.counts[layers], home) / total
-        all_slots, all_homes = current.live.copy(), current.home.copy()
+        points.off_node[layers, 0] = current.share_of_all(off_node_load(placement, current.counts[layers], home))
+        all_slots, all_homes = np.full((every, *slots.shape[1:]), -1), current.home.copy()
         all_slots[layers], all_homes[layers] = slots, home
         return cls(all_slots, all_homes, points)
 
@@ -113,16 +128,15 @@ class Afresh:
 
 def _worth_planning(current: Current, par: NDArray[np.float64]) -> NDArray[np.int64]:
     """Return the layers that may be better afresh: of one window, those that ended far above the bound."""
-    request, cluster = current.request, current.request.cluster
-    whole = cluster.gpus, current.planned
-    if cluster.dead or current.live.shape[1:] != whole or current.planned != cluster.slots_per_gpu:
+    request, cluster, busy = current.request, current.request.cluster, current.counts.any(axis=1)
+    if cluster.dead or current.start.cluster.gpus != cluster.gpus:
         return np.empty(0, np.int64)
     if request.scenarios.windows == 1 and not request.soft:
-        reached = par * current.mean
-        bound = lower_bounds(current.counts, request, reached)
-        return np.flatnonzero(reached > bound * (1 + request.settings.good_enough))
-    slots = len(par) * cluster.live_slots
-    return np.arange(len(par) if request.most_moves >= WORTHWHILE_SHARE * slots else 0)
+        reached, settings = par * current.mean * busy, request.settings
+        enough = min(settings.good_enough, max(settings.tolerance, LEAST_GAP))
+        return np.flatnonzero(reached > lower_bounds(current.counts, request, reached) * (1 + enough))
+    affordable = request.most_moves >= WORTHWHILE_SHARE * len(par) * cluster.live_slots
+    return np.flatnonzero(busy & affordable)
 
 
 def _of_layers(request: Request, layers: NDArray[np.int64]) -> Request:
