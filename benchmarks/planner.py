@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from equipoise.planning.effort import Effort
-    from equipoise.planning.homes import Locality
+    from equipoise.placement import Locality
 
 
 @dataclass(frozen=True)

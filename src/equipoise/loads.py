@@ -53,6 +53,7 @@ class Loads:
         _refuse_bad_values(array)
         if labels and len(labels) != array.shape[0]:
             raise InputError(f"{len(labels)} labels for {array.shape[0]} windows; expected one label per window")
+        array.flags.writeable = False  # it has been checked
         object.__setattr__(self, "counts", array)
         object.__setattr__(self, "labels", tuple(labels))
 
@@ -94,14 +95,14 @@ class Loads:
 
 
 def _as_float64(counts: Any) -> NDArray[np.float64]:
-    """Return ``counts`` as a C-ordered float64 array, or say why it is not numbers."""
+    """Return ``counts`` as a C-ordered float64 array of our own, or say why it is not numbers."""
     try:
         array = np.asarray(counts)
     except ValueError as error:
         raise InputError(f"loads are ragged; expected rows of equal length ({error})") from None
     if array.dtype.kind not in "uif":
         raise InputError(f"loads are of type {array.dtype}; expected integers or floating-point numbers")
-    return np.asarray(array, dtype=np.float64, order="C")
+    return np.array(array, dtype=np.float64, order="C")
 
 
 def _refuse_bad_values(counts: NDArray[np.float64]) -> None:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from itertools import pairwise
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
-from equipoise.errors import InputError
+from equipoise.errors import InputError, check_choice, check_count, check_share
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import ArrayLike, NDArray
 
     from equipoise.cluster import Cluster
+
+Locality = Literal["strict", "soft", "none"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,11 +33,20 @@ class Placement:
         Where the slots are.
     experts : int
         Logical experts of each layer.
+    groups : int
+        Expert groups (blocks of consecutive experts) that it was planned with; 1 for none.
+    locality : "strict", "soft" or "none"
+        Whether each group is kept on a node, may be served on others too, or does not matter.
+    off_node : float
+        Share of the load that may be served off its group's home node, where the locality is soft.
+    decoder_layers : sequence of int, optional
+        The model's own number of each layer, where it is known.
 
     Raises
     ------
     InputError
-        If the shape is not ``[layers, cluster.slots]`` or a slot holds what is no expert of the model.
+        If the shape is not ``[layers, cluster.slots]``, a slot holds what is no expert of the model, the groups do not
+        divide the experts, or the decoder layers are not one rising number for each layer.
 
     Examples
     --------
@@ -45,8 +59,22 @@ class Placement:
     phy2log: NDArray[np.int64]
     cluster: Cluster
     experts: int
+    groups: int
+    locality: Locality
+    off_node: float
+    decoder_layers: tuple[int, ...] | None
 
-    def __init__(self, phy2log: ArrayLike, cluster: Cluster, experts: int) -> None:
+    def __init__(
+        self,
+        phy2log: ArrayLike,
+        cluster: Cluster,
+        experts: int,
+        *,
+        groups: int = 1,
+        locality: Locality = "none",
+        off_node: float = 1.0,
+        decoder_layers: Sequence[int] | None = None,
+    ) -> None:
         array = np.asarray(phy2log)
         if array.ndim != 2 or array.dtype.kind not in "iu":
             raise InputError(
@@ -63,9 +91,18 @@ class Placement:
                 f"layer {layer}, slot {slot} holds expert {array[layer, slot]}; expected 0 to {experts - 1}, or -1 "
                 f"for an empty slot"
             )
-        object.__setattr__(self, "phy2log", np.ascontiguousarray(array, dtype=np.int64))
+        owned = np.array(array, dtype=np.int64, order="C")
+        owned.flags.writeable = False  # what follows from it is worked out once
+        object.__setattr__(self, "phy2log", owned)
         object.__setattr__(self, "cluster", cluster)
         object.__setattr__(self, "experts", experts)
+        object.__setattr__(self, "groups", check_count("groups", groups))
+        if experts % groups:
+            raise InputError(f"{experts} experts do not divide into {groups} groups")
+        check_choice("locality", locality, get_args(Locality))
+        object.__setattr__(self, "locality", locality)
+        object.__setattr__(self, "off_node", check_share("off_node", off_node))
+        object.__setattr__(self, "decoder_layers", _checked_layers(decoder_layers, len(owned)))
 
     @classmethod
     def on_live(cls, slots: NDArray[np.int64], cluster: Cluster, experts: int) -> Placement:
@@ -136,6 +173,8 @@ class Placement:
     def validate(self, *, duplicates: bool = False) -> None:
         """Check that every expert has a replica, none two on one GPU, and that just the dead GPUs are empty.
 
+        Where the locality is strict, each group must be on one node.
+
         Two on one GPU pass where a GPU has more slots than a node has experts, so that it cannot be avoided; and, with
         ``duplicates``, wherever they are: most engines serve such placements.
 
@@ -163,3 +202,28 @@ class Placement:
             raise InputError(
                 f"layer {layer}, GPU {gpu} holds expert {by_gpu[gpu, place]} twice; expected different experts"
             )
+        if self.locality == "strict":
+            self._refuse_spread_groups()
+
+    def _refuse_spread_groups(self) -> None:
+        """Raise for the first group that is on several nodes."""
+        by_node = (self.layers, self.cluster.nodes, self.cluster.gpus_per_node, self.groups, -1)
+        nodes = np.asarray(self.held.reshape(by_node).any(axis=(2, 4)))  # [layers, nodes, groups]
+        spread = np.argwhere(nodes.sum(axis=1) > 1)
+        if len(spread):
+            layer, group = (int(i) for i in spread[0])
+            first, second = np.flatnonzero(nodes[layer, :, group])[:2]
+            raise InputError(
+                f"layer {layer}, group {group} is on nodes {first} and {second} but the locality is strict; expected "
+                "one node"
+            )
+
+
+def _checked_layers(decoder_layers: Sequence[int] | None, layers: int) -> tuple[int, ...] | None:
+    """Return the number of each layer in the model, or say why they are none."""
+    if decoder_layers is None:
+        return None
+    numbers = tuple(int(number) for number in decoder_layers)
+    if len(numbers) != layers or min(numbers) < 0 or any(a >= b for a, b in pairwise(numbers)):
+        raise InputError(f"decoder_layers are {numbers}; expected a rising number of at least 0 for each of {layers}")
+    return numbers

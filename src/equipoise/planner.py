@@ -30,9 +30,8 @@ if TYPE_CHECKING:
 
     from equipoise.forecasting.forecast import Method
     from equipoise.loads import Loads
-    from equipoise.placement import Placement
+    from equipoise.placement import Locality, Placement
     from equipoise.planning.effort import Effort
-    from equipoise.planning.homes import Locality
 
 
 def plan(
@@ -40,7 +39,7 @@ def plan(
     cluster: Cluster,
     *,
     forecast: Method = AUTO,
-    groups: int = 1,
+    groups: int | None = None,
     locality: Locality | None = None,
     off_node: float | None = None,
     current: Placement | None = None,
@@ -68,10 +67,11 @@ def plan(
         methods of :func:`equipoise.forecast`. More windows than the effort allows are folded, as
         :meth:`equipoise.Scenarios.folded` does.
     groups : int
-        Expert groups (blocks of consecutive experts), equally many at home on each node; 1 for models without them.
+        Expert groups (blocks of consecutive experts), equally many at home on each node; 1 for models without them. If
+        not given, those of ``current``, and its locality unless another is given.
     locality : "strict", "soft" or "none", optional
-        Whether every replica stays on its group's home node (strict, what is done if not given), may live on another
-        where that lowers the peak (soft), or whether groups do not matter (none).
+        Whether every replica stays on its group's home node (strict, what is done if nothing says otherwise), may live
+        on another where that lowers the peak (soft), or whether groups do not matter (none).
     off_node : float, optional
         Share of the load of all layers that may be served off its home node, 0 to 1; makes the locality soft, and
         strict where it is 0.

@@ -34,7 +34,10 @@ def plan(
     redundant: Redundant = None,
     slots: Slots = None,
     dead: Dead = None,
-    groups: Annotated[int, typer.Option(min=1, help="Expert groups, each at home on a node.")] = 1,
+    groups: Annotated[
+        int | None,
+        typer.Option(min=1, help="Expert groups, each at home on a node; otherwise as --current has them, or 1."),
+    ] = None,
     locality: AskedLocality = None,
     off_node: OffNode = None,
     current: Annotated[
@@ -112,7 +115,7 @@ def plan(
         )
     if output is not None:
         write_placement(result.placement, output, output_format, deployment)
-    run = Run(recording, current, groups, effort, start, time, output, report, png)
+    run = Run(recording, current, effort, start, time, output, report, png)
     found = summary(result, loads, run)
     title = f"Plan for {recording.name if recording else 'the synthetic sample'}, {counted(cluster.gpus, 'GPU')}"
     with progress_bar("drawing"):

@@ -75,4 +75,4 @@ def _plan(weight: Any, num_replicas: int, num_groups: int, num_nodes: int, num_g
 
 
 def _three(placement: Placement) -> tuple[Any, Any, Any]:
-    return placement.phy2log, placement.log2phy, placement.logcnt
+    return placement.phy2log.copy(), placement.log2phy, placement.logcnt

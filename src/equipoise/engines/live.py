@@ -80,7 +80,15 @@ def same_parameters(ours: Callable[..., Any], theirs: Callable[..., Any]) -> boo
 
 
 def cluster_of(slots: int, gpus: int, nodes: int, groups: int | None, dead: list[int]) -> tuple[Cluster, int]:
-    """Return the cluster and the groups as engines mean them: groups count where the nodes divide them, all GPUs up."""
+    """Return the cluster and the groups as engines mean them: groups count where the nodes divide them, all GPUs up.
+
+    Raises
+    ------
+    InputError
+        If the slots do not divide over the GPUs.
+    """
+    if slots % gpus:
+        raise InputError(f"{slots} slots do not divide over {gpus} GPUs; expected as many on each")
     groups = groups or 1
     if dead or gpus % nodes or groups % nodes:
         groups, nodes = 1, 1
@@ -131,7 +139,7 @@ def _current(call: EngineCall) -> Placement | None:
     gpus, left = divmod(call.live.shape[1], slots_per_gpu)
     if left:
         raise InputError(f"{call.live.shape[1]} live slots do not divide over GPUs with {slots_per_gpu} each")
-    return Placement(call.live.copy(), Cluster(gpus=gpus, slots_per_gpu=slots_per_gpu), call.experts)
+    return Placement(call.live, Cluster(gpus=gpus, slots_per_gpu=slots_per_gpu), call.experts)
 
 
 def _as_it_is(call: EngineCall) -> Placement:

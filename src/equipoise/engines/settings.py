@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 from equipoise.errors import InputError, check_choice, check_share
 from equipoise.forecasting.forecast import AUTO, Method
 from equipoise.formats.files.refusals import naming
-from equipoise.planning.homes import Locality
+from equipoise.placement import Locality
 from equipoise.planning.request import checked_locality
 from equipoise.units import moves_of, share_of
 

@@ -90,4 +90,4 @@ class EquipoisePolicy:
         loads = weight.detach().double().cpu().numpy()[None]
         live = None if old_global_expert_indices is None else old_global_expert_indices.cpu().numpy()
         cluster, groups = cluster_of(num_replicas, num_ranks, num_nodes, num_groups, dead=[])
-        return torch.from_numpy(replanned(EngineCall(loads, cluster, groups, live), live_settings(), log).phy2log)
+        return torch.tensor(replanned(EngineCall(loads, cluster, groups, live), live_settings(), log).phy2log)

@@ -13,8 +13,7 @@ from equipoise.serving.balance import balance
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from equipoise.placement import Placement
-    from equipoise.planning.homes import Locality
+    from equipoise.placement import Locality, Placement
     from equipoise.planning.request import Request
 
 

@@ -17,11 +17,15 @@ from equipoise.planning.homes import homes, off_node_load
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from equipoise.placement import Locality
     from equipoise.planning.forecast import Forecast
-    from equipoise.planning.homes import Locality
     from equipoise.planning.request import Request
     from equipoise.planning.scenarios import Scenarios
     from equipoise.planning.searching import Found
+
+
+# Sums of the same loads in another order differ by far less.
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +74,14 @@ class Plan:
     @classmethod
     def of(cls, request: Request, expected: Forecast, found: Found) -> Plan:
         """Return what a placement that was found reaches and costs, once it has been checked."""
-        placement, scenarios, current = found.placement, expected.scenarios, request.current
+        scenarios, current = expected.scenarios, request.current
+        placement = replace(
+            found.placement,
+            groups=request.groups,
+            locality=request.locality,
+            off_node=request.off_node,
+            decoder_layers=current.decoder_layers if current else None,
+        )
         placement.validate()
         home = _home(request, found)
         off, total = off_node_load(placement, scenarios.mean, home), scenarios.mean.sum(axis=1)
@@ -127,6 +138,17 @@ class Plan:
     def moves(self) -> NDArray[np.int64]:
         """Experts that a GPU needs and did not hold ``before``, int64 ``[layers]``."""
         return count_moves(self.before, self.placement)
+
+    @property
+    def off_node_share(self) -> float:
+        """Share of the load of all layers that is served off its group's home node."""
+        return float(np.average(self.off_node, weights=self.mean)) if self.mean.any() else 0.0
+
+    @property
+    def off_node_excess(self) -> float:
+        """By how much that is more than was asked for: where the slots of live GPUs at home leave no other choice."""
+        excess = self.off_node_share - self.placement.off_node
+        return excess if excess > ROUNDING else 0.0
 
     @property
     def moved_share(self) -> float:

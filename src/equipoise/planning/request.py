@@ -12,8 +12,8 @@ import numpy as np
 from equipoise.cluster import nearest_divisors
 from equipoise.errors import InputError, check_choice, check_count, check_share
 from equipoise.loads import Loads
+from equipoise.placement import Locality
 from equipoise.planning.effort import SETTINGS
-from equipoise.planning.homes import Locality
 from equipoise.planning.scenarios import Scenarios
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Request:
         loads: Loads | Scenarios | ArrayLike,
         cluster: Cluster,
         *,
-        groups: int = 1,
+        groups: int | None = None,
         locality: Locality | None = None,
         off_node: float | None = None,
         current: Placement | None = None,
@@ -94,6 +94,8 @@ class Request:
             If they contradict each other, or no placement can meet them.
         """
         loads = loads if isinstance(loads, Loads | Scenarios) else Loads(loads)
+        handed_on = groups is None and current is not None
+        groups, locality, off_node = _as_current(current, groups, locality, off_node)
         locality, share = checked_locality(locality, off_node, groups)
         min_gain = check_share("min_gain", min_gain)
         most_moves = checked_moves(max_moves, min_gain, current, loads.layers * cluster.live_slots)
@@ -102,7 +104,7 @@ class Request:
         check_choice("effort", effort, SETTINGS)
         if workers is not None:
             check_count("workers", workers)
-        refuse_impossible(loads.experts, cluster, groups, locality)
+        refuse_impossible(loads.experts, cluster, groups, locality, " of the current placement" * handed_on)
         settings = SETTINGS[effort]
         return cls(loads, cluster, groups, locality, share, current, most_moves, min_gain, settings, workers, progress)
 
@@ -153,6 +155,17 @@ def part_of(progress: Progress | None, number: int, parts: int) -> Progress | No
     return lambda done, of: progress((number * of + done) // parts, of)
 
 
+def _as_current(
+    current: Placement | None, groups: int | None, locality: Locality | None, off_node: float | None
+) -> tuple[int, Locality | None, float | None]:
+    """Return groups, locality and off_node as asked for; what is left open is as the current placement has it."""
+    if groups is None:
+        groups = current.groups if current else 1
+    if current is None or groups == 1 or groups != current.groups or (locality, off_node) != (None, None):
+        return groups, locality, off_node
+    return groups, current.locality, current.off_node if current.locality == "soft" else None
+
+
 def checked_locality(locality: Locality | None, off_node: float | None, groups: int) -> tuple[Locality, float]:
     """Return the locality, and the share of the load that it lets be served off its home node."""
     check_count("groups", groups)
@@ -191,15 +204,15 @@ def refuse_another_model(current: Placement, loads: Loads | Scenarios) -> None:
         )
 
 
-def refuse_impossible(experts: int, cluster: Cluster, groups: int, locality: Locality) -> None:
-    """Raise for what no placement can meet."""
+def refuse_impossible(experts: int, cluster: Cluster, groups: int, locality: Locality, whose: str) -> None:
+    """Raise for what no placement can meet; whose: where the groups come from, in words."""
     if experts % groups:
         raise InputError(
             f"{experts} experts do not divide into {groups} groups; use {nearest_divisors(experts, groups)} groups"
         )
     if groups > 1 and groups % cluster.nodes:
         raise InputError(
-            f"{groups} groups do not divide over {cluster.nodes} nodes; "
+            f"{groups} groups{whose} do not divide over {cluster.nodes} nodes; "
             f"use {nearest_divisors(groups, cluster.nodes)} nodes, or groups=1 to let experts live on any node"
         )
     if cluster.live_slots < experts:

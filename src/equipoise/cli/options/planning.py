@@ -8,8 +8,8 @@ import typer
 
 from equipoise.cli.options.values import parse_share
 from equipoise.forecasting.forecast import Method
+from equipoise.placement import Locality
 from equipoise.planning.effort import Effort
-from equipoise.planning.homes import Locality
 
 AskedLocality = Annotated[
     Locality | None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from equipoise.cli.summaries.words import cluster_in_words, counted
+from equipoise.cli.summaries.words import cluster_in_words, counted, groups_in_words
 from equipoise.cli.terminal.console import print_line, print_pairs
 from equipoise.cli.terminal.strip import print_strips
 from equipoise.errors import InputError
@@ -27,6 +27,10 @@ def summary(placement: Placement) -> dict[str, Any]:
         "slots": placement.cluster.slots,
         "experts": placement.experts,
         "redundant": placement.cluster.live_slots - placement.experts,
+        "groups": placement.groups,
+        "locality": placement.locality,
+        "off_node": placement.off_node,
+        "decoder_layers": placement.decoder_layers,
         "experts_with_copies": (copies > 1).sum(axis=1).tolist(),
         "most_copies": {"copies": int(copies.max()), "layer": layer, "expert": expert},
         "duplicates": placement.duplicates.tolist(),
@@ -47,6 +51,7 @@ def print_summary(file: str, summary: dict[str, Any]) -> None:
             ("cluster", cluster_in_words(summary["cluster"])),
             ("shape", f"{counted(summary['layers'], 'layer')} x {counted(summary['slots'], 'slot')}"),
             ("experts", f"{summary['experts']}, and {summary['redundant']} redundant slots in a layer"),
+            ("groups", groups_in_words(summary["groups"], summary["locality"])),
             ("experts with copies", f"{np.mean(copied):.1f} in a layer, {min(copied)} to {max(copied)}"),
             ("most copies", f"{most['copies']}, of expert {most['expert']} in layer {most['layer']}"),
             ("duplicates", f"{sum(summary['duplicates'])}"),

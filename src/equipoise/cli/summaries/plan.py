@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from equipoise.cli.options.reports import print_files
 from equipoise.cli.summaries.words import cluster_in_words, counted, groups_in_words, shape_in_words
 from equipoise.cli.terminal.console import print_line, print_pairs, print_table
@@ -15,6 +13,7 @@ from equipoise.cli.terminal.strip import print_strips
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from equipoise.cli.terminal.stopwatch import Time
@@ -32,7 +31,6 @@ class Run:
 
     recording: Path | None
     current: Path | None
-    groups: int
     effort: str
     start: Time
     time: Time
@@ -60,7 +58,8 @@ def summary(plan: Plan, loads: Loads, run: Run) -> dict[str, Any]:
         "cluster": asdict(cluster),
         "slots": cluster.slots,
         "redundant": cluster.live_slots - loads.experts,
-        "groups": run.groups,
+        "groups": placement.groups,
+        "groups_before": plan.before.groups if run.current else None,
         "locality": plan.locality,
         "current": str(run.current) if run.current else None,
         "effort": run.effort,
@@ -69,7 +68,8 @@ def summary(plan: Plan, loads: Loads, run: Run) -> dict[str, Any]:
         "backtest": {method: float(par.mean()) for method, par in plan.forecast.tested.items()},
         **{name: _mean_and_worst(values) for name, values in layers.items()},
         "bounds": {locality: float(bound.mean()) for locality, bound in bounds.items()},
-        "off_node_share": float(np.average(plan.off_node, weights=plan.mean)) if plan.mean.any() else 0.0,
+        "off_node_share": plan.off_node_share,
+        "off_node_excess": plan.off_node_excess,
         "experts_with_copies": float((placement.logcnt > 1).sum(axis=1).mean()),
         "duplicates": int(placement.duplicates.sum()),
         "moves": int(plan.moves.sum()),
@@ -103,6 +103,11 @@ def print_summary(summary: dict[str, Any]) -> None:
     if summary["declined_par"]:
         now = summary["par"]["mean"]
         print_line(f"Not worth it: PAR {now:.4f} to {summary['declined_par']:.4f}. Nothing moves that need not.")
+    if summary["off_node_excess"]:
+        print_line(
+            f"{summary['off_node_excess']:.1%} of the load is served off its node beyond what was asked for: the slots "
+            "of live GPUs at home leave no other choice."
+        )
     if summary["lost"]:
         print_line(f"No live GPU holds {_lost_in_words(summary['lost'])}: their weights must come from disk.")
     print_line("PAR is peak / mean GPU load; at 1, which is perfect, no GPU waits for another.")
@@ -125,10 +130,17 @@ def what_was_planned(summary: dict[str, Any]) -> list[tuple[str, str]]:
         ("cluster", cluster_in_words(summary["cluster"])),
         ("", f"{summary['slots']} slots for a layer, {summary['redundant']} of them redundant"),
         ("groups", groups_in_words(summary["groups"], summary["locality"])),
+        *_other_groups_in_words(summary),
         ("effort", summary["effort"]),
         *_forecast_in_words(summary),
     ]
     return [*rows, ("current", summary["current"])] if summary["current"] else rows
+
+
+def _other_groups_in_words(summary: dict[str, Any]) -> list[tuple[str, str]]:
+    """Say what is asked otherwise than the current placement has it."""
+    before = summary["groups_before"]
+    return [] if before in (None, 1, summary["groups"]) else [("", f"the current placement has {before}")]
 
 
 def _forecast_in_words(summary: dict[str, Any]) -> list[tuple[str, str]]:

@@ -4,16 +4,20 @@
 
     {
      "format": "equipoise-placement",
-     "version": 1,
+     "version": 2,
      "cluster": {"gpus": 2, "nodes": 1, "slots_per_gpu": 2},
      "experts": 3,
+     "groups": 1,
+     "locality": "none",
+     "off_node": 1.0,
      "physical_to_logical_map": [
       [0,1,2,0]
      ]
     }
 
 ``physical_to_logical_map`` is ``[layers][slots]``: the logical expert in each slot, as SGLang names it. Where GPUs are
-dead, ``cluster`` lists them as ``"dead": [1]``, and their slots hold -1.
+dead, ``cluster`` lists them as ``"dead": [1]``, and their slots hold -1. ``decoder_layers``, the model's own number of
+each layer, is there where it is known. Version 1 had neither that nor groups, locality and off_node.
 """
 
 from __future__ import annotations
@@ -36,8 +40,12 @@ if TYPE_CHECKING:
     from equipoise.formats.sniffing import Glimpse
 
 FORMAT = "equipoise-placement"
-VERSION = 1
-KEYS = ("format", "version", "cluster", "experts", "physical_to_logical_map")
+VERSION = 2
+MAP = "physical_to_logical_map"
+KEYS = {
+    1: ("format", "version", "cluster", "experts", MAP),
+    2: ("format", "version", "cluster", "experts", "groups", "locality", "off_node", MAP),
+}
 CLUSTER_COUNTS = ("gpus", "nodes", "slots_per_gpu")
 
 
@@ -49,15 +57,19 @@ def is_placement_json(glimpse: Glimpse) -> bool:
 def encode_placement_json(placement: Placement, _: Deployment) -> str:
     """Return the file's text; it says all that there is to say."""
     cluster = {key: value for key, value in asdict(placement.cluster).items() if value != ()}
+    head = {
+        "format": FORMAT,
+        "version": VERSION,
+        "cluster": cluster,
+        "experts": placement.experts,
+        "groups": placement.groups,
+        "locality": placement.locality,
+        "off_node": placement.off_node,
+        "decoder_layers": placement.decoder_layers,
+    }
+    lines = [f' "{key}": {json.dumps(value)}' for key, value in head.items() if value is not None]
     layers = (json.dumps(layer, separators=(",", ":")) for layer in placement.phy2log.tolist())
-    return (
-        "{\n"
-        f' "format": "{FORMAT}",\n'
-        f' "version": {VERSION},\n'
-        f' "cluster": {json.dumps(cluster)},\n'
-        f' "experts": {placement.experts},\n'
-        ' "physical_to_logical_map": [\n  ' + ",\n  ".join(layers) + "\n ]\n}\n"
-    )
+    return "{\n" + ",\n".join([*lines, f' "{MAP}": [\n  ' + ",\n  ".join(layers) + "\n ]"]) + "\n}\n"
 
 
 def read_placement_json(path: Path, _: Deployment) -> Placement:
@@ -77,9 +89,9 @@ def _placement(content: Any) -> Placement:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise InputError(f'not a placement; expected a JSON object with "format": "{FORMAT}"')
     version = content.get("version")
-    if type(version) is not int or version != VERSION:
-        raise InputError(f"version is {shown(version)}; this Equipoise reads version {VERSION}")
-    _check_keys("the placement", content, KEYS)
+    if type(version) is not int or version not in KEYS:
+        raise InputError(f"version is {shown(version)}; this Equipoise reads versions 1 to {VERSION}")
+    _check_keys("the placement", content, KEYS[version], optional=("decoder_layers",) if version > 1 else ())
     _check_keys("cluster", content["cluster"], CLUSTER_COUNTS, optional=("dead",))
     for key in CLUSTER_COUNTS:
         _check_count(f"cluster: {key}", content["cluster"][key])
@@ -87,8 +99,19 @@ def _placement(content: Any) -> Placement:
     if not isinstance(dead, list):
         raise InputError(f"cluster: dead is {shown(dead)}; expected a list of GPUs")
     _check_count("experts", content["experts"])
-    _check_map(content["physical_to_logical_map"], content["experts"], content["cluster"]["gpus"])
-    return Placement(content["physical_to_logical_map"], Cluster(**content["cluster"]), content["experts"])
+    _check_map(content[MAP], content["experts"], content["cluster"]["gpus"])
+    numbers = content.get("decoder_layers", [])
+    if not isinstance(numbers, list) or not all(type(number) is int for number in numbers):
+        raise InputError(f"decoder_layers is {shown(numbers)}; expected a list of whole numbers")
+    return Placement(
+        content[MAP],
+        Cluster(**content["cluster"]),
+        content["experts"],
+        groups=content.get("groups", 1),
+        locality=content.get("locality", "none"),
+        off_node=content.get("off_node", 1.0),
+        decoder_layers=content.get("decoder_layers"),
+    )
 
 
 def _check_keys(name: str, content: Any, keys: tuple[str, ...], optional: tuple[str, ...] = ()) -> None:
