@@ -1,17 +1,47 @@
-"""The one error that Equipoise raises for input it cannot use."""
+"""The one error that Equipoise raises for input it cannot use, in the words of whoever reads it."""
 
 from __future__ import annotations
 
+import re
 from math import inf
 from numbers import Integral, Real
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+
+# What stands around a setting in a message, so that it can be found there; no text that people type has these.
+BEGIN, END = "\N{SHIFT OUT}", "\N{SHIFT IN}"
+SETTING = re.compile(f"{BEGIN}([^={END}]*)(?:=([^{END}]*))?{END}")
 
 
 class InputError(ValueError):
-    """Input that cannot be used: what was wrong, where, what was expected and how to mend it."""
+    """Input that cannot be used: what was wrong, where, what was expected and how to mend it.
+
+    Settings are named as Python's parameters are; :meth:`said` names them as others type them.
+    """
+
+    def __str__(self) -> str:
+        """Return the message, settings named as parameters."""
+        return self.said(lambda name, value: name if value is None else f"{name}={value}")
+
+    def said(self, named: Callable[[str, str | None], str]) -> str:
+        """Return the message, settings named by a function of the parameter's name and the value asked for, if any.
+
+        Examples
+        --------
+        >>> error = InputError(f"8 groups do not divide over 3 nodes; use {setting('groups', 1)}")
+        >>> str(error)
+        '8 groups do not divide over 3 nodes; use groups=1'
+        >>> error.said(lambda name, value: f"--{name} {value}")
+        '8 groups do not divide over 3 nodes; use --groups 1'
+        """
+        return SETTING.sub(lambda found: named(found[1], found[2]), "".join(map(str, self.args)))
+
+
+def setting(name: str, value: object = None) -> str:
+    """Name a setting in a message, and the value that it should have, if one should be asked for."""
+    return f"{BEGIN}{name}{END}" if value is None else f"{BEGIN}{name}={value!r}{END}"
 
 
 def check_count(name: str, value: object) -> int:

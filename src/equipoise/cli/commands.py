@@ -11,6 +11,10 @@ from typer.core import TyperGroup
 
 from equipoise.errors import InputError
 
+# Options that are not called as the parameters that they stand for.
+CALLED = {"format": "from"}
+QUOTES = "'\""
+
 
 class Commands(TyperGroup):
     """The group of all commands; Typer itself ends wrong usage with 2 and Ctrl-C with 130."""
@@ -22,8 +26,14 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except InputError as error:
-            reason = str(error)
+            reason = error.said(_as_option)
         except MemoryError:
             reason = "this machine's memory is too small for that many layers, experts or slots"
         typer.echo(f"error: {reason}", err=True)
         raise typer.Exit(1)
+
+
+def _as_option(name: str, value: str | None) -> str:
+    """Return a setting as it is typed: ``--max-moves``, or ``--locality soft``."""
+    option = "--" + CALLED.get(name, name).replace("_", "-")
+    return option if value is None else f"{option} {value.strip(QUOTES)}"

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args
 
-from equipoise.errors import InputError, check_choice, check_share
+from equipoise.errors import InputError, check_choice, check_share, setting
 from equipoise.forecasting.forecast import AUTO, Method
 from equipoise.formats.files.refusals import naming
 from equipoise.placement import Locality
@@ -66,8 +66,8 @@ class Settings:
     forecast: Method = AUTO
 
     def __post_init__(self) -> None:
-        check_share("min_gain", self.min_gain)
-        check_choice("forecast", self.forecast, get_args(Method))
+        check_share(setting("min_gain"), self.min_gain)
+        check_choice(setting("forecast"), self.forecast, get_args(Method))
         checked_locality(self.locality, self.off_node, groups=2)
 
     @property
@@ -132,7 +132,10 @@ def _settings(values: Mapping[str, Any], named: Callable[[str], str]) -> Setting
     for name in values:
         if name not in MEANING:
             raise InputError(f"{named(name)} is no setting; {_instead_of(name, named)}")
-    return Settings(**{name: _meant(name, str(value), named) for name, value in values.items()})
+    try:
+        return Settings(**{name: _meant(name, str(value), named) for name, value in values.items()})
+    except InputError as error:
+        raise InputError(error.said(lambda name, value: named(name) + (f"={value}" if value else ""))) from None
 
 
 def _meant(name: str, text: str, named: Callable[[str], str]) -> Any:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
-from equipoise.errors import check_choice, check_count
+from equipoise.errors import check_choice, check_count, setting
 from equipoise.forecasting.backtest import backtest, choose
 from equipoise.forecasting.factors import follow_factors
 from equipoise.planning.effort import DEVIATIONS
@@ -96,12 +96,12 @@ def forecast(
     [[0.5], [0.5]]
     """
     request = Request.checked(loads, cluster, groups=groups, workers=workers, progress=progress)
-    return expect(request, method, check_count("ahead", ahead))
+    return expect(request, method, check_count(setting("ahead"), ahead))
 
 
 def expect(request: Request, method: Method, ahead: int = 1) -> Forecast:
     """Return what a request is to be planned for, by one of the methods of :func:`forecast`; scenarios as they are."""
-    check_choice("forecast", method, get_args(Method))
+    check_choice(setting("forecast"), method, get_args(Method))
     if isinstance(request.loads, Scenarios):
         return Forecast(request.loads, (AS_GIVEN,) * request.loads.layers, {})
     past = request.loads.added_up(MOST_WINDOWS)

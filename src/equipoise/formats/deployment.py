@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from equipoise.cluster import Cluster
-from equipoise.errors import InputError, check_count
+from equipoise.errors import InputError, check_count, setting
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ class Deployment:
     def __post_init__(self) -> None:
         for name in ("gpus", "nodes", "num_layers"):
             if getattr(self, name) is not None:
-                check_count(name, getattr(self, name))
+                check_count(setting(name), getattr(self, name))
         if self.first_moe_layer != 0:
-            check_count("first_moe_layer", self.first_moe_layer)
+            check_count(setting("first_moe_layer"), self.first_moe_layer)
 
     def cluster(self, slots: int) -> Cluster:
         """Return the cluster whose GPUs share this many slots.
@@ -57,8 +57,7 @@ class Deployment:
         """
         if self.gpus is None:
             raise InputError(
-                f"lists {slots} slots but not which GPU they are on; say how many GPUs there are (--gpus, or "
-                "Deployment(gpus=...))"
+                f"lists {slots} slots but not which GPU they are on; say how many GPUs there are ({setting('gpus')})"
             )
         if slots % self.gpus:
             raise InputError(f"{slots} slots do not divide over {self.gpus} GPUs; expected as many on each")
@@ -80,6 +79,6 @@ class Deployment:
         if self.num_layers is not None and end > self.num_layers:
             raise InputError(
                 f"{moe_layers} layers from layer {self.first_moe_layer} on do not fit into {self.num_layers} decoder "
-                f"layers; expected at least {end} (--num-layers), or another --first-moe-layer"
+                f"layers; expected {setting('num_layers', end)} at least, or another {setting('first_moe_layer')}"
             )
         return range(self.first_moe_layer, end)

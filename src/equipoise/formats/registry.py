@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from equipoise.errors import InputError, check_choice
+from equipoise.errors import InputError, check_choice, setting
 from equipoise.formats.loads.csv_loads import encode_csv, is_csv, read_csv
 from equipoise.formats.loads.json_loads import is_json_loads, read_json_loads
 from equipoise.formats.loads.numpy_loads import encode_numpy, is_numpy, read_numpy
@@ -120,13 +120,15 @@ def format_to_read(path: Path, formats: Mapping[str, Format], asked: str | None)
         If the one asked for is not known, or nothing says which it is.
     """
     if asked is not None:
-        check_choice("format", asked, formats)
+        check_choice(setting("format"), asked, formats)
         return formats[asked]
     glimpse = Glimpse.of(path)
     by_content = [known for known in formats.values() if known.detect(glimpse)]
     by_suffix = [known for known in formats.values() if path.suffix.lower() in known.suffixes and not path.is_dir()]
     if not by_content and not by_suffix:
-        raise InputError(f"of no format that its content shows; say which it is (--from): {', '.join(formats)}")
+        raise InputError(
+            f"of no format that its content shows; say which it is ({setting('format')}): {', '.join(formats)}"
+        )
     return (by_content or by_suffix)[0]
 
 

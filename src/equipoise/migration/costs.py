@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from equipoise.errors import check_count, check_positive
+from equipoise.errors import check_count, check_positive, setting
 
 if TYPE_CHECKING:
     from equipoise.migration.migration import Migration
@@ -36,9 +36,9 @@ class Costs:
     between_nodes: float = 50e9
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "expert_bytes", check_count("expert_bytes", self.expert_bytes))
+        object.__setattr__(self, "expert_bytes", check_count(setting("expert_bytes"), self.expert_bytes))
         for name in ("within_nodes", "between_nodes"):
-            object.__setattr__(self, name, check_positive(name, getattr(self, name)))
+            object.__setattr__(self, name, check_positive(setting(name), getattr(self, name)))
 
     def stall(self, migration: Migration) -> float:
         """Return the seconds that the busiest link of any GPU takes for what it sends or receives, over all layers.

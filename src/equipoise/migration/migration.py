@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from equipoise.errors import InputError, check_count
+from equipoise.errors import InputError, check_count, setting
 from equipoise.migration.batches import in_batches
 from equipoise.migration.senders import source_slots
 from equipoise.placement import Placement
@@ -216,7 +216,7 @@ class Migration:
         >>> Migration(before, Placement([[1, 0, 2, 1]], before.cluster, experts=3)).bytes(44_000_000)
         Traffic(within_nodes=88000000, between_nodes=44000000, from_disk=0, local=0)
         """
-        expert_bytes = check_count("expert_bytes", expert_bytes)
+        expert_bytes = check_count(setting("expert_bytes"), expert_bytes)
         by_link = self.by_link()
         within_nodes = int(by_link.trace())
         return Traffic(

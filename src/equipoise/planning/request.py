@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, get_args
 import numpy as np
 
 from equipoise.cluster import nearest_divisors
-from equipoise.errors import InputError, check_choice, check_count, check_share
+from equipoise.errors import InputError, check_choice, check_count, check_share, setting
 from equipoise.loads import Loads
 from equipoise.placement import Locality
 from equipoise.planning.effort import SETTINGS
@@ -97,13 +97,13 @@ class Request:
         handed_on = groups is None and current is not None
         groups, locality, off_node = _as_current(current, groups, locality, off_node)
         locality, share = checked_locality(locality, off_node, groups)
-        min_gain = check_share("min_gain", min_gain)
+        min_gain = check_share(setting("min_gain"), min_gain)
         most_moves = checked_moves(max_moves, min_gain, current, loads.layers * cluster.live_slots)
         if current is not None:
             refuse_another_model(current, loads)
-        check_choice("effort", effort, SETTINGS)
+        check_choice(setting("effort"), effort, SETTINGS)
         if workers is not None:
-            check_count("workers", workers)
+            check_count(setting("workers"), workers)
         refuse_impossible(loads.experts, cluster, groups, locality, " of the current placement" * handed_on)
         settings = SETTINGS[effort]
         return cls(loads, cluster, groups, locality, share, current, most_moves, min_gain, settings, workers, progress)
@@ -168,22 +168,28 @@ def _as_current(
 
 def checked_locality(locality: Locality | None, off_node: float | None, groups: int) -> tuple[Locality, float]:
     """Return the locality, and the share of the load that it lets be served off its home node."""
-    check_count("groups", groups)
+    check_count(setting("groups"), groups)
     if locality is not None:
-        check_choice("locality", locality, get_args(Locality))
+        check_choice(setting("locality"), locality, get_args(Locality))
     if off_node is not None and (groups == 1 or locality in ("strict", "none")):
-        why = "groups is 1" if groups == 1 else f"locality is {locality!r}"
-        raise InputError(f"off_node is {off_node} but {why}; expected groups and locality 'soft', or no off_node")
+        why = f"{setting('groups')} is 1" if groups == 1 else f"{setting('locality')} is {locality!r}"
+        raise InputError(
+            f"{setting('off_node')} is {off_node} but {why}; expected groups and {setting('locality', 'soft')}, or no "
+            f"{setting('off_node')}"
+        )
     if groups == 1 or locality == "none":
         return "none", 1.0
-    share = 1.0 if off_node is None and locality == "soft" else check_share("off_node", off_node or 0.0)
+    share = 1.0 if off_node is None and locality == "soft" else check_share(setting("off_node"), off_node or 0.0)
     return ("soft", share) if share else ("strict", 0.0)
 
 
 def checked_moves(max_moves: float | None, min_gain: float, current: Placement | None, slots: int) -> float:
     """Return the most moves to make in all layers; inf for any number."""
     if current is None and (max_moves is not None or min_gain):
-        raise InputError("max_moves and min_gain limit the moves from a current placement; expected current with them")
+        raise InputError(
+            f"{setting('max_moves')} and {setting('min_gain')} limit the moves from a current placement; expected "
+            f"{setting('current')} with them"
+        )
     if max_moves is None:
         return np.inf
     if isinstance(max_moves, Integral) and not isinstance(max_moves, bool) and max_moves >= 0:
@@ -191,7 +197,8 @@ def checked_moves(max_moves: float | None, min_gain: float, current: Placement |
     if isinstance(max_moves, Real) and not isinstance(max_moves, Integral) and 0 <= max_moves <= 1:
         return float(max_moves) * slots
     raise InputError(
-        f"max_moves is {max_moves!r}; expected a whole number of moves, or a share of all slots as a float, 0.0 to 1.0"
+        f"{setting('max_moves')} is {max_moves!r}; expected a whole number of moves, or a share of all slots as a "
+        "float, 0.0 to 1.0"
     )
 
 
@@ -213,7 +220,8 @@ def refuse_impossible(experts: int, cluster: Cluster, groups: int, locality: Loc
     if groups > 1 and groups % cluster.nodes:
         raise InputError(
             f"{groups} groups{whose} do not divide over {cluster.nodes} nodes; "
-            f"use {nearest_divisors(groups, cluster.nodes)} nodes, or groups=1 to let experts live on any node"
+            f"use {nearest_divisors(groups, cluster.nodes)} nodes, or {setting('groups', 1)} to let experts live on "
+            "any node"
         )
     if cluster.live_slots < experts:
         gpus = len(cluster.live)
@@ -234,5 +242,6 @@ def _refuse_too_dead(experts: int, cluster: Cluster) -> None:
         node = int(slots.argmin())
         raise InputError(
             f"node {node} has {slots[node]} slots ({live[node]} live GPUs with {cluster.slots_per_gpu} each) for the "
-            f"{experts} experts of its groups; use locality='soft', off_node not 0, to let other nodes hold them too"
+            f"{experts} experts of its groups; use {setting('locality', 'soft')}, and {setting('off_node')} not 0, to "
+            "let other nodes hold them too"
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from equipoise.errors import check_positive
+from equipoise.errors import check_positive, setting
 from equipoise.migration.costs import Costs
 from equipoise.migration.migration import Migration
 from equipoise.planning.scenarios import Scenarios
@@ -114,7 +114,7 @@ class WhenWorth:
     costs: Costs = field(default_factory=Costs)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "interval_seconds", check_positive("interval_seconds", self.interval_seconds))
+        object.__setattr__(self, "interval_seconds", check_positive(setting("interval_seconds"), self.interval_seconds))
 
     def decide(self, situation: Situation) -> Placement:
         """Return what the policy decides where that pays, and the current placement otherwise."""

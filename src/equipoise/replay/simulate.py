@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from equipoise.errors import InputError, check_count
+from equipoise.errors import InputError, check_count, setting
 from equipoise.loads import Loads
 from equipoise.migration.costs import Costs
 from equipoise.migration.migration import Migration, count_moves
@@ -154,7 +154,7 @@ def compare(
     {'never': [1.0, 1.58], 'oracle': [1.0, 1.0]}
     """
     trace = trace if isinstance(trace, Loads) else Loads(trace)
-    window, interval = check_count("window", window), check_count("interval", interval)
+    window, interval = check_count(setting("window"), window), check_count(setting("interval"), interval)
     _refuse_too_short(trace, window, interval)
     begun = Situation(_between(trace, 0, window), trace, Placement.default(cluster, trace.experts, trace.layers), asked)
     current = dict.fromkeys(policies, Afresh().decide(begun))
@@ -206,7 +206,7 @@ def _refuse_too_short(trace: Loads, window: int, interval: int) -> None:
     if trace.windows < window + interval:
         raise InputError(
             f"windows of the trace: {trace.windows}; expected at least {window + interval}, {window} to decide by "
-            f"(window) and {interval} to serve (interval)"
+            f"({setting('window')}) and {interval} to serve ({setting('interval')})"
         )
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from equipoise.errors import InputError, check_choice, check_count
+from equipoise.errors import InputError, check_choice, check_count, setting
 from equipoise.serving.rules.ascend import ascend, ascend_v2
 from equipoise.serving.rules.even import even
 from equipoise.serving.rules.sglang import dynamic_from_file, static, static_from_file
@@ -97,9 +97,9 @@ def slot_shares(
     """
     if not isinstance(routing, str):
         return _checked_shares(placement, routing)
-    check_choice("routing", routing, RULES)
+    check_choice(setting("routing"), routing, RULES)
     if batch is not None:
-        check_count("batch", batch)
+        check_count(setting("batch"), batch)
     weight = _weights(placement, sources)
     by_replica = np.zeros(placement.log2phy.shape)
     for gpu, shares in enumerate(RULES[routing](placement, batch)):

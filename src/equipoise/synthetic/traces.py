@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
-from equipoise.errors import InputError, check_choice, check_count
+from equipoise.errors import InputError, check_choice, check_count, setting
 from equipoise.loads import Loads
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def synthetic_trace(
     >>> trace.counts.shape, trace.labels[0]
     ((4, 2, 8), 'synthetic change 0')
     """
-    check_choice("regime", regime, get_args(Regime))
+    check_choice(setting("regime"), regime, get_args(Regime))
     _check_shape(windows, layers, experts)
     _check_within("selections", selections, 1, MOST_SELECTIONS)
     _check_within("seed", seed, 0, 2**32 - 1)
@@ -131,7 +131,7 @@ def _shares(logits: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _check_shape(windows: int, layers: int, experts: int) -> None:
     shape = {"windows": windows, "layers": layers, "experts": experts}
-    counts = math.prod(check_count(name, value) for name, value in shape.items())
+    counts = math.prod(check_count(setting(name), value) for name, value in shape.items())
     if counts > MOST_COUNTS:
         raise InputError(
             f"{windows} windows x {layers} layers x {experts} experts are {counts} counts; "
