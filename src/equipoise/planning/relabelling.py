@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -10,7 +10,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def relabel(slots: NDArray[np.int64], live: NDArray[np.int64], experts: int, nodes: int) -> NDArray[np.int64]:
+class Relabelled(NamedTuple):
+    """The same placement, GPUs renamed."""
+
+    slots: NDArray[np.int64]  # [layers, gpus, slots per GPU], the expert in each
+    number: NDArray[np.int64]  # [layers, gpus], the number that each GPU of the placement has been given
+
+
+def relabel(slots: NDArray[np.int64], live: NDArray[np.int64], experts: int, nodes: int) -> Relabelled:
     """Give each of a placement's GPUs the number of the live one that holds most of its experts already.
 
     First the nodes are matched, then the GPUs of each: two assignment problems for each layer. An expert that lives on
@@ -26,27 +33,27 @@ def relabel(slots: NDArray[np.int64], live: NDArray[np.int64], experts: int, nod
         Logical experts of each layer.
     nodes : int
         Nodes whose GPUs must stay together; 1 where any GPU may take any number.
-
-    Returns
-    -------
-    ndarray, int64 ``[layers, gpus, slots per GPU]``
     """
-    return np.stack([_relabel_layer(*both, experts, nodes) for both in zip(slots, live, strict=True)])
+    number = np.stack([_numbers(*both, experts, nodes) for both in zip(slots, live, strict=True)])
+    renamed = np.empty_like(slots)
+    np.put_along_axis(renamed, number[:, :, None], slots, axis=1)
+    return Relabelled(np.stack([_in_live_slots(*both) for both in zip(renamed, live, strict=True)]), number)
 
 
-def _relabel_layer(slots: NDArray[np.int64], live: NDArray[np.int64], experts: int, nodes: int) -> NDArray[np.int64]:
+def _numbers(slots: NDArray[np.int64], live: NDArray[np.int64], experts: int, nodes: int) -> NDArray[np.int64]:
+    """Return the number to give to each GPU of a layer."""
     from scipy.optimize import linear_sum_assignment
 
     gpus = len(slots) // nodes
     gpu, node = np.arange(len(slots)), np.arange(len(slots)) // gpus
-    renamed = np.empty_like(slots)
+    numbers = np.empty_like(gpu)
     of_nodes = _in_common(slots, live, node, experts)
     in_common = _in_common(slots, live, gpu, experts)
     for old_node, new_node in zip(*linear_sum_assignment(of_nodes, maximize=True), strict=True):
         old, new = slice(old_node * gpus, (old_node + 1) * gpus), slice(new_node * gpus, (new_node + 1) * gpus)
         order, number = linear_sum_assignment(in_common[old, new], maximize=True)
-        renamed[new][number] = slots[old][order]
-    return _in_live_slots(renamed, live)
+        numbers[old][order] = new_node * gpus + number
+    return numbers
 
 
 def _in_common(

@@ -8,10 +8,13 @@ import numpy as np
 
 from equipoise.placement import Placement
 from equipoise.planning.current import Current
+from equipoise.planning.homes import off_node_load
 from equipoise.planning.searching import Found, Points, affordable_stops, no_search
 from equipoise.planning.ways import Afresh, Search
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from equipoise.planning.request import Request
 
 # Where the cap on what is served off its home node is exceeded at the start, less is aimed at, by this factor at least;
@@ -32,8 +35,8 @@ def replan(request: Request, live: Placement) -> Found:
             slots[here] = way.ends_at(np.where(here, stops - first, 0))[here]
             home[here] = way.home[here]
         first += way.points.number
-    placement = _unless_worse(current, current.placed(slots))
-    return Found(placement, ways[0].points.moves[:, 0].astype(np.int64), declined, home)
+    found = Found(current.placed(slots), ways[0].points.moves[:, 0].astype(np.int64), declined, home)
+    return found._replace(placement=_unless_worse(current, found.placement, home))
 
 
 def _ways(current: Current) -> list[Search | Afresh]:
@@ -64,16 +67,19 @@ def _within_cap(request: Request, live: Placement) -> Current:
         share = share * LESS * request.off_node / served if share > LEAST_SHARE * request.off_node else 0.0
 
 
-def _unless_worse(current: Current, placement: Placement) -> Placement:
+def _unless_worse(current: Current, placement: Placement, home: NDArray[np.int64]) -> Placement:
     """Return the placement, but a layer as it was if nothing had to change and it would be worse over all windows.
 
     The search sees windows folded, and nothing of slots beyond those that it plans.
     """
-    if current.resident.cluster != current.request.cluster:
+    before = current.resident
+    if before.cluster != placement.cluster:
         return placement
-    before, after = (current.request.expected.peak(one) for one in (current.resident, placement))
-    full = (current.resident.phy2log >= 0).sum(axis=1) == placement.cluster.live_slots
+    peak, peak_before = (current.request.expected.peak(one) for one in (placement, before))
+    off, off_before = (off_node_load(one, current.counts, home) for one in (placement, before))
+    full = (before.phy2log >= 0).sum(axis=1) == placement.cluster.live_slots
     only_repeats_gone = (current.live >= 0).sum(axis=(1, 2)) == current.held.sum(axis=(1, 2))
-    stays = full & only_repeats_gone & current.resident.logcnt.all(axis=1) & (after > before)
-    phy2log = np.where(stays[:, None], current.resident.phy2log, placement.phy2log)
+    may_repeat = (before.duplicates == 0) | (current.planned < placement.cluster.slots_per_gpu)
+    valid = full & only_repeats_gone & may_repeat & before.logcnt.all(axis=1) & (off_before <= off)
+    phy2log = np.where((valid & (peak > peak_before))[:, None], before.phy2log, placement.phy2log)
     return Placement(phy2log, placement.cluster, placement.experts)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from equipoise.placement import Placement
 from equipoise.planning.budget import Expense, stops_within
 from equipoise.planning.effort import NEVER
 from equipoise.planning.homes import attainable_peaks
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from equipoise.placement import Placement
     from equipoise.planning.current import Current
     from equipoise.solver.history import History
     from equipoise.solver.replanning import StopRules
@@ -38,6 +38,12 @@ class Found(NamedTuple):
     required: NDArray[np.int64]  # [layers], moves without which no placement is valid
     declined: float | None  # the mean PAR that was not worth its moves; None where nothing was declined
     home: NDArray[np.int64] | None  # [layers, experts], the node on which each is at home; None where none left it
+
+    def of_layers(self, layers: NDArray[np.int64]) -> Found:
+        """Return what was found for some of the layers."""
+        placement = Placement(self.placement.phy2log[layers], self.placement.cluster, self.placement.experts)
+        home = None if self.home is None else self.home[layers]
+        return Found(placement, self.required[layers], self.declined, home)
 
 
 class Trail(NamedTuple):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from equipoise.planning.current import Current
     from equipoise.planning.request import Request
-    from equipoise.planning.searching import Trail
+    from equipoise.planning.searching import Found, Trail
 
 # Of several windows, or with soft locality, all layers are planned afresh or none. That takes as long as a plan from
 # nothing, and moves most experts: it is tried where at least so large a share of the live slots may move.
@@ -98,21 +98,21 @@ class Afresh:
         if layers.size == 0:
             return None
         asked = _of_layers(current.request, layers)
-        planned = plan_afresh(asked).placement
-        reached = asked.scenarios.peak(planned) / current.mean[layers]
+        planned = plan_afresh(asked)
+        reached = asked.scenarios.peak(planned.placement) / current.mean[layers]
         # Renaming GPUs takes long, and changes no peak.
         better = np.flatnonzero((reached < par[layers]) | current.request.soft)
-        return cls._renamed(current, layers[better], planned.by_gpu[better], reached[better]) if better.size else None
+        return (
+            cls._renamed(current, layers[better], planned.of_layers(better), reached[better]) if better.size else None
+        )
 
     @classmethod
-    def _renamed(
-        cls, current: Current, layers: NDArray[np.int64], slots: NDArray[np.int64], par: NDArray[np.float64]
-    ) -> Afresh:
+    def _renamed(cls, current: Current, layers: NDArray[np.int64], planned: Found, par: NDArray[np.float64]) -> Afresh:
         """Name the GPUs of these layers so that few experts move."""
-        request, every = current.request, len(current.counts)
-        slots = relabel(slots, current.live[layers], current.resident.experts, request.home_nodes)
-        placement = Placement(slots.reshape(len(layers), -1), request.cluster, current.resident.experts)
-        home = homes(placement, request.bound_groups)
+        request, every, experts = current.request, len(current.counts), current.resident.experts
+        slots, number = relabel(planned.placement.by_gpu, current.live[layers], experts, request.home_nodes)
+        placement = Placement(slots.reshape(len(layers), -1), request.cluster, experts)
+        home = _renamed_homes(planned, number) if request.soft else homes(placement, request.bound_groups)
         points = Points(*(np.full((every, 1), nowhere) for nowhere in (np.inf, 0.0, 0.0)))
         points.par[layers, 0] = par
         points.moves[layers, 0] = np.count_nonzero(placement.held & ~current.held[layers], axis=(1, 2))
@@ -137,6 +137,13 @@ def _worth_planning(current: Current, par: NDArray[np.float64]) -> NDArray[np.in
         return np.flatnonzero(reached > lower_bounds(current.counts, request, reached) * (1 + enough))
     affordable = request.most_moves >= WORTHWHILE_SHARE * len(par) * cluster.live_slots
     return np.flatnonzero(busy & affordable)
+
+
+def _renamed_homes(planned: Found, number: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the homes of a plan whose GPUs have been given other numbers, ``[layers, gpus]``, nodes kept together."""
+    assert planned.home is not None, "a soft plan has homes"
+    gpus_per_node = planned.placement.cluster.gpus_per_node
+    return np.take_along_axis(number[:, ::gpus_per_node] // gpus_per_node, planned.home, axis=1)
 
 
 def _of_layers(request: Request, layers: NDArray[np.int64]) -> Request:
