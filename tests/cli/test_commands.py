@@ -61,8 +61,10 @@ def test_a_reader_that_leaves_is_no_error_to_speak_of():
 
 def test_ctrl_c_ends_with_130_and_no_traceback():
     planning = """
-import sys, time
+import signal, sys, time
 import equipoise.planner
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever started the tests may have it ignored
 from equipoise.cli import app
 
 equipoise.planner.plan = lambda *_, **__: (print("planning", flush=True), time.sleep(60))

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from equipoise import Loads, Scenarios
@@ -34,9 +34,19 @@ def of_factors_of_different_size(windows, experts, seed):
     return counts / counts.sum(axis=1, keepdims=True)
 
 
+def size_ratio(counts):
+    """Return how near in size two factors are that come one after the other, among those that are followed."""
+    around = counts - counts.mean(axis=0)
+    sizes = np.linalg.eigvalsh(around @ around.T)[::-1][: MOST_FACTORS + 1]
+    return max(sizes[1:] / sizes[:-1])
+
+
+# Scaling windows to equal totals brings sizes nearer to each other, and of two that are nearly equal either may be
+# found first, or a mixture: 0.8 to the power of 60 rounds is what is left of one in the other.
 @given(windows=st.integers(6, 12), experts=st.integers(6, 9), seed=st.integers(0, 999))
 def test_every_step_of_the_past_is_taken_once_more_from_now(windows, experts, seed):
     past = np.stack([of_factors_of_different_size(windows, experts, seed + layer) for layer in range(2)], axis=1)
+    assume(all(size_ratio(past[:, layer]) < 0.8 for layer in range(2)))
     found = follow_factors(Loads(past))
     expected = Scenarios(np.stack([slow_scenarios(past[:, layer]) for layer in range(2)], axis=1))
     np.testing.assert_allclose(found.counts, expected.counts, rtol=1e-4)
