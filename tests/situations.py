@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from equipoise import Cluster, Placement, plan
+from equipoise import Cluster, Placement, Scenarios, plan
 
 LOCALITIES = [{"locality": "strict"}, {"locality": "soft"}, {"off_node": 0.0}, {"off_node": 0.1}, {"locality": "none"}]
 LOADS = {
@@ -22,7 +22,7 @@ LOADS = {
 class Situation:
     """What plan() is given; the settings are its groups and locality."""
 
-    loads: np.ndarray  # [layers, experts]
+    loads: np.ndarray | Scenarios  # [layers, experts], or windows that may come
     cluster: Cluster
     settings: dict[str, Any]
     current: Placement

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,14 +11,16 @@ from equipoise import Cluster, Loads, balance, plan
 from equipoise.forecasting import backtest as module
 from equipoise.forecasting.backtest import backtest, choose
 from equipoise.forecasting.forecast import METHODS
+from equipoise.planning.afresh import plan_afresh
+from equipoise.planning.request import Request
 
 CLUSTER = Cluster(gpus=4, nodes=2, slots_per_gpu=3)
 PAST = np.random.default_rng(0).lognormal(3, 1, (9, 2, 8))
 SOME = {name: METHODS[name] for name in ("windows", "last", "sum")}
 
 
-def run(past=PAST, methods=SOME, *, groups=1, ahead=1, workers=1, progress=None):
-    return backtest(Loads(past), CLUSTER, methods, groups, ahead, workers, progress)
+def run(past=PAST, methods=SOME, *, ahead=1, **asked):
+    return backtest(Loads(past), Request.checked(past, CLUSTER, **asked), methods, ahead)
 
 
 @pytest.mark.parametrize(
@@ -51,12 +55,12 @@ def test_nothing_is_tested_where_too_little_would_be_left_to_plan_by(windows, ah
 def test_a_plan_of_the_past_has_not_seen_what_came_then(monkeypatch):
     planned = []
 
-    def noted(scenarios, *arguments, **settings):
-        result = plan(scenarios, *arguments, **settings)
-        planned.append(result.placement.phy2log.tolist())
-        return result
+    def noted(request):
+        found = plan_afresh(request)
+        planned.append(found.placement.phy2log.tolist())
+        return found
 
-    monkeypatch.setattr(module, "plan", noted)
+    monkeypatch.setattr(module, "plan_afresh", noted)
     other = PAST.copy()
     other[6:] = np.random.default_rng(1).lognormal(3, 3, other[6:].shape)
     run(PAST, METHODS), run(other, METHODS)
@@ -68,8 +72,20 @@ def test_a_plan_of_the_past_has_not_seen_what_came_then(monkeypatch):
 
 def test_gpus_that_are_dead_now_were_alive_then():
     down = Cluster(gpus=4, nodes=2, slots_per_gpu=3, dead=[0])  # which leaves a node too few slots for its groups
-    tested = backtest(Loads(PAST), down, SOME, 2, 1, None, None)
+    tested = backtest(Loads(PAST), replace(Request.checked(PAST, CLUSTER, groups=2), cluster=down), SOME, 1)
+    assert list(tested) == list(SOME)
     assert all(np.array_equal(par, run(groups=2)[name]) for name, par in tested.items())
+
+
+@pytest.mark.parametrize(
+    "asked", [{"locality": "soft"}, {"locality": "none"}, {"off_node": 0.1}, {"effort": "thorough"}]
+)
+def test_what_is_asked_of_the_plan_for_what_comes_is_not_asked_of_those_for_the_past_but_kept_groups(asked):
+    found, expected = run(groups=4, **asked), run(groups=4 if "effort" in asked else 1)
+    assert all(np.array_equal(par, expected[name]) for name, par in found.items())
+    current = plan(PAST[0], CLUSTER, groups=4).placement
+    found = run(groups=4, current=current, max_moves=0, **asked)
+    assert all(np.array_equal(par, expected[name]) for name, par in found.items())
 
 
 def test_any_number_of_workers_tests_the_same():
@@ -79,7 +95,7 @@ def test_any_number_of_workers_tests_the_same():
 
 def test_progress_counts_the_plans():
     told = []
-    run(progress=lambda *numbers: told.append(numbers))
+    run(workers=1, progress=lambda *numbers: told.append(numbers))
     assert told == [(done, 12) for done in range(1, 13)]
 
 

@@ -113,7 +113,7 @@ def test_every_layer_has_a_method_of_its_own():
 
 def test_scenarios_of_several_methods_keep_the_weights_of_each(monkeypatch):
     methods = ("recent", "last", "factors")
-    monkeypatch.setattr("equipoise.forecasting.backtest.choose", lambda tested, first, layers: methods)
+    monkeypatch.setattr("equipoise.forecasting.forecast.choose", lambda tested, first, layers: methods)
     past = Loads(np.random.default_rng(0).lognormal(3, 1, (6, LAYERS, EXPERTS)))
     found = forecast(past, CLUSTER).scenarios
     for layer, (method, windows) in enumerate(zip(methods, (6, 1, 5), strict=True)):

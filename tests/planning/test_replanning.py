@@ -106,7 +106,7 @@ def test_with_any_number_of_moves_it_ends_no_higher_than_afresh_or_near_its_boun
     soft = situation.settings.get("locality") == "soft" or situation.settings.get("off_node", 0) > 0
     assume(situation.settings["groups"] == 1 or not soft)
     afresh, replanned = situation.plan(current=None, effort=effort), situation.plan(effort=effort)
-    near = replanned.bound * (1 + SETTINGS[effort].worth) if effort != "fast" else np.inf
+    near = replanned.bound * (1 + SETTINGS[effort].good_enough) if effort != "fast" else np.inf
     assert (replanned.peak <= np.maximum(afresh.peak, near) * (1 + 1e-9)).all()
 
 

@@ -23,12 +23,12 @@ BUDGETS = [0, 3, 0.1, None]
 
 @st.composite
 def over_windows(draw, situations):
-    """The situation, but with loads of two to five windows, ``[windows, layers, experts]``, some of them idle."""
+    """The situation, but with two to five windows that may come, some of them idle."""
     situation = draw(situations)
     windows, rng = draw(st.integers(2, 5)), np.random.default_rng(draw(st.integers(0, 999)))
     change = rng.lognormal(0, draw(st.sampled_from([0.0, 0.5, 2.0])), (windows, *situation.loads.shape))
     busy = rng.random((windows, len(situation.loads), 1)) > 0.1
-    return replace(situation, loads=situation.loads * change * busy)
+    return replace(situation, loads=Scenarios(situation.loads * change * busy))
 
 
 SITUATIONS = over_windows(live_ones() | changed_ones())
@@ -40,7 +40,7 @@ STRICT = over_windows(live_ones(strict=True) | changed_ones(strict=True))
 def test_every_plan_is_valid_and_says_the_truth(situation, effort, afresh):
     result = situation.plan(effort=effort, **({"current": None} if afresh else {}))
     result.placement.validate()
-    scenarios = Scenarios(situation.loads)
+    scenarios = situation.loads
     peaks = balance(result.placement, scenarios.counts).peak
     np.testing.assert_allclose(result.peak, (scenarios.weights * peaks).sum(axis=0), rtol=1e-12)
     np.testing.assert_allclose(result.mean, scenarios.mean.sum(axis=1) / len(situation.cluster.live), rtol=1e-12)
@@ -62,7 +62,7 @@ def test_moves_are_within_the_budget_or_required(situation, budget, effort):
 @given(situation=over_windows(live_ones()), budget=st.sampled_from(BUDGETS), effort=st.sampled_from(EFFORTS))
 def test_no_layer_is_worse_than_if_nothing_were_done(situation, budget, effort):
     result = situation.plan(max_moves=budget, effort=effort)
-    assert (result.peak <= Scenarios(situation.loads).peak(situation.current) * (1 + 1e-9)).all()
+    assert (result.peak <= situation.loads.peak(situation.current) * (1 + 1e-9)).all()
 
 
 @settings(max_examples=60, deadline=None)
@@ -86,13 +86,14 @@ def test_no_more_load_than_allowed_is_served_off_its_node(situation, share):
 
 
 TRACE = synthetic_trace("fast", windows=9, layers=23, experts=32, seed=1).counts
+WINDOWS = Scenarios(TRACE)
 CLUSTER = Cluster(gpus=8, nodes=2, slots_per_gpu=5)
 LIVE = plan(TRACE[0], CLUSTER).placement
 PLAN_A_FILE = """
 import sys
 import numpy as np
-from equipoise import Cluster, plan
-result = plan(np.load(sys.argv[1]), Cluster(gpus=8, nodes=2, slots_per_gpu=5), groups=4, effort="thorough")
+from equipoise import Cluster, Scenarios, plan
+result = plan(Scenarios(np.load(sys.argv[1])), Cluster(gpus=8, nodes=2, slots_per_gpu=5), groups=4, effort="thorough")
 sys.stdout.buffer.write(result.placement.phy2log.tobytes() + result.peak.tobytes() + result.bound.tobytes())
 """
 
@@ -104,7 +105,7 @@ def as_bytes(result) -> bytes:
 @pytest.mark.parametrize("change", [{}, {"groups": 4}, {"groups": 4, "off_node": 0.1}, {"current": LIVE}], ids=str)
 @pytest.mark.parametrize("effort", EFFORTS)
 def test_any_number_of_workers_gives_the_same_plan(effort, change):
-    plans = {as_bytes(plan(TRACE, CLUSTER, effort=effort, workers=workers, **change)) for workers in (None, 1, 2, 50)}
+    plans = {as_bytes(plan(WINDOWS, CLUSTER, effort=effort, workers=workers, **change)) for workers in (None, 1, 2, 50)}
     assert len(plans) == 1
 
 
@@ -112,12 +113,12 @@ def test_any_process_gives_the_same_plan(tmp_path):
     np.save(tmp_path / "loads.npy", TRACE)
     command = [sys.executable, "-c", PLAN_A_FILE, str(tmp_path / "loads.npy")]
     written = [subprocess.run(command, capture_output=True, check=True).stdout for _ in range(2)]
-    assert written == [as_bytes(plan(TRACE, CLUSTER, groups=4, effort="thorough"))] * 2
+    assert written == [as_bytes(plan(WINDOWS, CLUSTER, groups=4, effort="thorough"))] * 2
 
 
 def test_progress_counts_up_to_all_layers_once():
     calls = []
-    plan(TRACE, CLUSTER, workers=1, progress=lambda *call: calls.append(call))
+    plan(WINDOWS, CLUSTER, workers=1, progress=lambda *call: calls.append(call))
     assert calls == sorted(set(calls))
     assert calls[-1] == (23, 23)
 
@@ -125,7 +126,7 @@ def test_progress_counts_up_to_all_layers_once():
 def test_experts_that_run_hot_together_do_not_share_a_gpu():
     windows = [[[10, 9, 1, 1]], [[1, 1, 9, 10]]]
     cluster = Cluster(gpus=2, slots_per_gpu=2)
-    result, added_up = plan(windows, cluster), plan(np.sum(windows, axis=0), cluster)
+    result, added_up = plan(Scenarios(windows), cluster), plan(np.sum(windows, axis=0), cluster)
     assert Scenarios(windows).peak(added_up.placement).tolist() == [19]
     assert result.peak.tolist() == [11]
 
@@ -139,12 +140,12 @@ def test_the_mean_peak_is_lower_than_that_of_a_plan_for_the_mean(regime, lower, 
         trace = synthetic_trace(regime, windows=12, layers=2, experts=32, seed=seed)
         scenarios = Scenarios(trace)
         for_the_mean = plan(scenarios.mean, CLUSTER, effort=effort).placement
-        ratios.append(plan(trace, CLUSTER, effort=effort).peak / scenarios.peak(for_the_mean))
+        ratios.append(plan(scenarios, CLUSTER, effort=effort).peak / scenarios.peak(for_the_mean))
     assert np.mean(ratios) < 1 - lower
 
 
 def test_more_effort_ends_lower():
-    fast, default = (plan(TRACE, CLUSTER, effort=effort).par.mean() for effort in ("fast", "default"))
+    fast, default = (plan(WINDOWS, CLUSTER, effort=effort).par.mean() for effort in ("fast", "default"))
     assert default < fast
 
 
@@ -152,21 +153,21 @@ def test_more_effort_ends_lower():
 def test_more_moves_end_lower(groups):
     current = plan(TRACE[0], CLUSTER, groups=groups).placement
     budgets = (0, 0.02, 0.1, 0.3, None)
-    par = [plan(TRACE, CLUSTER, groups=groups, current=current, max_moves=budget).par.mean() for budget in budgets]
+    par = [plan(WINDOWS, CLUSTER, groups=groups, current=current, max_moves=budget).par.mean() for budget in budgets]
     assert par == sorted(par, reverse=True)
     assert par[0] > par[1] > par[2] > par[-1]
 
 
 def test_more_load_off_its_node_ends_lower():
     shares = (0.0, 0.02, 0.1, 0.4)
-    par = [plan(TRACE, CLUSTER, groups=4, off_node=share).par.mean() for share in shares]
+    par = [plan(WINDOWS, CLUSTER, groups=4, off_node=share).par.mean() for share in shares]
     assert par[0] > par[1] > par[2] > par[3]
 
 
 @pytest.mark.parametrize("windows", [2, 5, 40])
 @pytest.mark.parametrize("effort", EFFORTS)
 def test_equal_windows_end_where_one_of_them_does(windows, effort):
-    one, many = (plan(np.repeat(TRACE[:1], times, axis=0), CLUSTER, effort=effort) for times in (1, windows))
+    one, many = (plan(Scenarios(np.repeat(TRACE[:1], times, axis=0)), CLUSTER, effort=effort) for times in (1, windows))
     np.testing.assert_allclose(many.peak, one.peak, rtol=2e-3)  # one window is searched longer for the last thousandth
     np.testing.assert_allclose(many.bound, one.bound, rtol=1e-9)
 
@@ -174,7 +175,8 @@ def test_equal_windows_end_where_one_of_them_does(windows, effort):
 def test_a_busy_window_weighs_no_more_than_a_quiet_one():
     busy = TRACE[:4] * np.array([1, 64, 4, 2])[:, None, None]
     totals = TRACE[:4].sum(axis=2, keepdims=True)
-    assert plan(busy, CLUSTER).par == pytest.approx(plan(TRACE[:4] / totals, CLUSTER).par, rel=0.02)
+    even = plan(Scenarios(TRACE[:4] / totals), CLUSTER)
+    assert plan(Scenarios(busy), CLUSTER).par == pytest.approx(even.par, rel=0.02)
 
 
 @pytest.mark.parametrize("change", [{}, {"current": LIVE}], ids=["afresh", "live"])
@@ -193,13 +195,14 @@ def test_windows_of_more_weight_are_served_better():
 def test_a_plan_knows_what_it_was_made_for():
     scenarios = Scenarios(TRACE, np.arange(1, 10))
     assert plan(scenarios, CLUSTER, effort="fast").scenarios is scenarios
-    assert plan(Loads(TRACE), CLUSTER, effort="fast").scenarios.counts.tolist() == Scenarios(TRACE).counts.tolist()
+    recorded = plan(Loads(TRACE), CLUSTER, effort="fast", forecast="windows").scenarios
+    assert recorded.counts.tolist() == Scenarios(TRACE).counts.tolist()
 
 
 def test_a_layer_that_is_idle_throughout_is_placed_all_the_same():
     windows = TRACE[:3].copy()
     windows[:, 1] = 0
-    result = plan(windows, CLUSTER)
+    result = plan(Scenarios(windows), CLUSTER)
     assert (result.peak[1], result.bound[1], result.par[1], result.gap[1]) == (0, 0, 1, 0)
     result.placement.validate()
 
@@ -227,7 +230,7 @@ def small_optima():
 def test_plans_are_near_the_optimum_and_bounds_below_it(small_optima, effort, mean_distance):
     distances = []
     for loads, cluster, least in small_optima:
-        result = plan(loads[:, None], cluster, effort=effort)
+        result = plan(Scenarios(loads[:, None]), cluster, effort=effort)
         assert result.bound[0] * (1 - 1e-12) <= least <= result.peak[0] * (1 + 1e-12)
         distances.append(result.peak[0] / least - 1)
     print(f"{effort}: {np.mean(distances):.4%} above the optimum on average, {max(distances):.4%} at most")

@@ -6,18 +6,18 @@ from collections import Counter
 
 import numpy as np
 
-from equipoise import Loads, Migration, plan
-from equipoise.replay.policies import Oracle
+from equipoise import Loads, Migration, Scenarios, plan
+from equipoise.replay.situation import Situation
 
 
-def slow_replay(trace, cluster, policy, groups, interval, window, costs):
-    """Return a row for each window served, in the order of the columns of a Replay."""
-    rows, live = [], plan(trace[:window], cluster, groups=groups, effort="fast").placement
+def slow_replay(trace, cluster, policy, asked, interval, window, costs):
+    """Return a row for each window served, in the order of the columns of a Replay; asked: of every plan."""
+    rows, live = [], plan(Scenarios(trace[:window]), cluster, **(asked | {"effort": "fast"})).placement
     for now in range(window, len(trace)):
         before = live
         if (now - window) % interval == 0:
-            past = trace[now : now + interval] if isinstance(policy, Oracle) else trace[now - window : now]
-            live = policy.decide(Loads(past), before, groups)
+            past, coming = Loads(trace[now - window : now]), Loads(trace[now : now + interval])
+            live = policy.decide(Situation(past, coming, before, asked))
         rows.append([now, *slow_balance(trace[now], live), *slow_moves(before, live, costs)])
     return rows
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -8,32 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from equipoise import Cluster, InputError, Loads, Placement, plan, simulate
-from equipoise.migration.costs import Costs
-from equipoise.replay.policies import Afresh, DeepSeekRule, FewMoves, Never, Oracle, WhenWorth
+from equipoise.replay.policies import Afresh, DeepSeekRule, FewMoves, Never, Oracle
 from tests.reference.replay import slow_replay
+from tests.replay.cases import CLUSTER, COSTS, EXPERTS, LAYERS, POLICIES, drifting
 
-LAYERS, EXPERTS = 3, 16
-CLUSTER = Cluster(gpus=4, nodes=2, slots_per_gpu=5)
-COSTS = Costs(expert_bytes=1000, within_nodes=300, between_nodes=40)
-POLICIES = [
-    Never(),
-    Afresh(),
-    DeepSeekRule(),
-    FewMoves(0.1),
-    FewMoves(4, min_gain=0.02, forecast="last"),
-    Oracle(),
-    WhenWorth(FewMoves(1.0), 300, COSTS),
-]
+if TYPE_CHECKING:
+    from equipoise.replay.situation import Situation
 
 
 def kind(policy):
     return type(policy).__name__
-
-
-def drifting(windows, seed=0):
-    """Loads whose logarithms walk: whole numbers [windows, layers, experts]."""
-    steps = np.random.default_rng(seed).normal(0, 0.5, (windows, LAYERS, EXPERTS))
-    return np.exp(3 + steps.cumsum(axis=0)).round()
 
 
 @pytest.mark.parametrize("policy", POLICIES, ids=kind)
@@ -41,7 +26,7 @@ def drifting(windows, seed=0):
 def test_a_replay_is_what_a_slow_obvious_loop_says(policy, groups, interval, window, windows):
     trace = drifting(windows)
     replay = simulate(trace, CLUSTER, policy, groups=groups, interval=interval, window=window, costs=COSTS)
-    rows = slow_replay(trace, CLUSTER, policy, groups, interval, window, COSTS)
+    rows = slow_replay(trace, CLUSTER, policy, {"groups": groups}, interval, window, COSTS)
     np.testing.assert_allclose(np.transpose(list(replay.columns().values())), rows, rtol=1e-12)
 
 
@@ -80,21 +65,23 @@ def test_planning_afresh_moves_nothing_at_the_start():
 class Recorder:
     """A policy that notes what it is shown."""
 
-    shown: list[tuple[np.ndarray, Placement, int]] = field(default_factory=list)
+    shown: list[Situation] = field(default_factory=list)
 
-    def decide(self, past, current, groups):
-        self.shown.append((past.counts, current, groups))
-        return Afresh().decide(past, current, groups)
+    def decide(self, situation):
+        self.shown.append(situation)
+        return Afresh().decide(situation)
 
 
-def test_a_policy_is_shown_the_past_what_is_live_and_the_groups():
-    recorder, trace = Recorder(), drifting(9)
-    simulate(trace, CLUSTER, recorder, groups=4, interval=2, window=3)
-    for past, expected in zip(recorder.shown, (trace[0:3], trace[2:5], trace[4:7]), strict=True):
-        assert np.array_equal(past[0], expected)
-        assert past[2] == 4
-    for (past, _, _), (_, live, _) in zip(recorder.shown, recorder.shown[1:], strict=False):
-        assert np.array_equal(live.phy2log, Afresh().decide(Loads(past), live, 4).phy2log)
+def test_a_policy_is_shown_the_past_what_comes_what_is_live_and_what_is_asked():
+    recorder, trace = Recorder(), drifting(8)
+    simulate(trace, CLUSTER, recorder, groups=4, effort="fast", interval=2, window=3)
+    pasts, coming = (trace[0:3], trace[2:5], trace[4:7]), (trace[3:5], trace[5:7], trace[7:8])
+    for shown, past, comes in zip(recorder.shown, pasts, coming, strict=True):
+        assert np.array_equal(shown.past.counts, past)
+        assert np.array_equal(shown.coming.counts, comes)
+        assert (shown.groups, shown.asked) == (4, {"groups": 4, "effort": "fast"})
+    for before, after in zip(recorder.shown, recorder.shown[1:], strict=False):
+        assert np.array_equal(after.current.phy2log, Afresh().decide(before).phy2log)
 
 
 @pytest.mark.parametrize("policy", [policy for policy in POLICIES if policy != Oracle()], ids=kind)
@@ -170,7 +157,7 @@ class Fixed:
 
     placement: Placement
 
-    def decide(self, past, current, groups):
+    def decide(self, situation):
         return self.placement
 
 
