@@ -107,10 +107,9 @@ def test_what_is_planned_for_is_what_the_library_expects(tmp_path, method):
     arguments = ("plan", tmp_path / "loads.npy", "--gpus", 4, "--slots", 20, "--forecast", method)
     result = equipoise(*arguments, "--json", "-o", tmp_path / "placement.json")
     figures, cluster = json.loads(result.stdout), Cluster(gpus=4, slots_per_gpu=5)
-    found = forecast(past, cluster, method)
-    assert np.array_equal(
-        read_placement(tmp_path / "placement.json").phy2log, plan(found.scenarios, cluster).placement.phy2log
-    )
+    expected = plan(past, cluster, forecast=method)
+    found = expected.forecast
+    assert np.array_equal(read_placement(tmp_path / "placement.json").phy2log, expected.placement.phy2log)
     assert (figures["forecast"], figures["scenarios"]) == (found.used(), found.scenarios.windows)
     assert figures["backtest"] == {name: pytest.approx(par.mean()) for name, par in found.tested.items()}
     assert bool(figures["backtest"]) == (method == "auto")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from equipoise import Cluster, InputError, Placement, forecast, plan
+from equipoise import Cluster, InputError, Placement, plan
 from equipoise.engines.live import EngineCall, cluster_of, replanned
 from equipoise.engines.settings import Settings
 
@@ -78,12 +78,12 @@ def test_odd_loads_leave_everything_as_it_is_and_are_logged_with_the_traceback(b
     assert "layer 1, expert 2" in str(record.exc_info[1])
 
 
-@pytest.mark.parametrize("step", ["prepare", "forecast", "plan"])
+@pytest.mark.parametrize("step", ["engines.live.prepare", "engines.live.plan", "planner.expect", "planner.replan"])
 def test_whatever_fails_the_engine_goes_on(step, monkeypatch, caplog):
     def fail(*_, **__):
         raise RuntimeError("no memory, no compiler, no luck")
 
-    monkeypatch.setattr(f"equipoise.engines.live.{step}", fail)
+    monkeypatch.setattr(f"equipoise.{step}", fail)
     found = replanned(EngineCall(LOADS, CLUSTER, 4, LIVE), Settings(), LOG)
     np.testing.assert_array_equal(found.phy2log, LIVE)
     assert "no luck" in caplog.text
@@ -155,6 +155,6 @@ def test_whatever_is_live_the_answer_is_valid_and_keeps_to_the_budget(data):
     found = replanned(EngineCall(loads, cluster, 1, live), Settings(max_moves=0), LOG)
     found.validate()
     current = Placement(live, Cluster(gpus=before, slots_per_gpu=cluster.slots_per_gpu), experts)
-    strictest = plan(forecast(loads, cluster).scenarios, cluster, current=current, max_moves=0)
+    strictest = plan(loads, cluster, current=current, max_moves=0)
     assert (strictest.moves == strictest.required).all()
     np.testing.assert_array_equal(found.phy2log, strictest.placement.phy2log)

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from equipoise import Cluster, Placement, balance, forecast, plan, read_loads
+from equipoise import Cluster, Placement, balance, plan, read_loads
 from equipoise.engines.sglang import register
 from equipoise.migration.migration import count_moves
 
@@ -96,7 +96,7 @@ def test_sglang_loads_the_plug_in(hooked):
     arguments = {"num_physical_experts": SLOTS, "num_local_physical_experts": 3, "num_groups": None, "num_nodes": 1}
     algorithm = hooked.EplbAlgorithm.deepseek
     found = hooked.rebalance_experts(tokens_per_expert=torch.from_numpy(COUNTS), algorithm=algorithm, **arguments)
-    np.testing.assert_array_equal(found[0], plan(forecast(COUNTS, CLUSTER).scenarios, CLUSTER).placement.phy2log)
+    np.testing.assert_array_equal(found[0], plan(COUNTS, CLUSTER).placement.phy2log)
     assert [array.dtype for array in found] == [torch.int64] * 3
 
 
@@ -106,8 +106,7 @@ def test_a_server_starts_from_what_its_recorder_dumped(server, sglang_locations,
     torch.save(dump, server.moe.init_expert_location)
     placement = placement_of(sglang_locations.compute_initial_expert_location_metadata(None, moe_ep_rank=3))
     cluster = Cluster(gpus=GPUS, nodes=2, slots_per_gpu=3)
-    expected = forecast(read_loads(server.moe.init_expert_location), cluster, groups=4)
-    strict = plan(expected.scenarios, cluster, groups=4)
+    strict = plan(read_loads(server.moe.init_expert_location), cluster, groups=4)
     np.testing.assert_array_equal(placement.phy2log, strict.placement.phy2log)
 
 
@@ -168,7 +167,7 @@ def test_ranks_that_are_down_hold_nothing(server, live, down, algorithm, set_var
     new = server.metadata.init_by_eplb(None, torch.from_numpy(COUNTS))
     assert (new.physical_to_logical_map.reshape(LAYERS, GPUS, -1)[:, [0, 5]] == 0).all()
     after = placement_of(new, down)
-    required = plan(forecast(COUNTS, down).scenarios, down, current=IN_ORDER, max_moves=0)
+    required = plan(COUNTS, down, current=IN_ORDER, max_moves=0)
     np.testing.assert_array_equal(after.phy2log, required.placement.phy2log)
 
 
@@ -180,7 +179,7 @@ def test_a_rank_that_is_up_again_is_filled(server, live, down, monkeypatch):
     ElasticEPStateManager.instance().active_ranks[:GPUS] = 1
     after = placement_of(server.metadata.init_by_eplb(None, torch.from_numpy(COUNTS)))
     assert not (after.phy2log.reshape(LAYERS, GPUS, -1)[:, [0, 5]] == 0).all(axis=(0, 2)).any()
-    afresh = plan(forecast(COUNTS, CLUSTER).scenarios, CLUSTER)
+    afresh = plan(COUNTS, CLUSTER)
     assert afresh.scenarios.par(after).mean() < 1.05 * afresh.par.mean()
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -41,7 +43,7 @@ def test_an_empty_slot_is_refused_where_sglang_would(tmp_path):
 
 @pytest.mark.parametrize("name", ["split.json", "split"])
 def test_other_suffixes_are_refused(tmp_path, name):
-    for refuse in (check_split_path, SPLIT.save):
+    for refuse in (check_split_path, partial(write_split, SPLIT)):
         with pytest.raises(
             InputError, match=rf"^{tmp_path / name}: a split is not written to \S+ files; use \.npz or \.pt"
         ):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from equipoise import Cluster, Loads, forecast, plan
+from equipoise import Cluster, Loads, plan
 from equipoise.report.pages.plan import plan_page
 
 COUNTS = np.random.default_rng(0).lognormal(3, 1, (6, 5, 16)).round()
@@ -18,13 +18,13 @@ def planned():
 
 
 @pytest.fixture(scope="session")
-def expected():
-    return forecast(COUNTS, CLUSTER)
+def expected(planned):
+    return planned.forecast
 
 
 @pytest.fixture(scope="session")
-def page(planned, expected):
-    return plan_page(planned, Loads(COUNTS), expected, "A plan", [("groups", "1")], "equipoise plan")
+def page(planned):
+    return plan_page(planned, Loads(COUNTS), "A plan", [("groups", "1")], "equipoise plan")
 
 
 @pytest.fixture(scope="session")
@@ -37,6 +37,5 @@ def large_html():
     """The page of a model with many layers and experts, on many GPUs."""
     loads = Loads(np.random.default_rng(0).lognormal(3, 1, (3, 94, 256)).round())
     cluster = Cluster(gpus=144, nodes=18, slots_per_gpu=2)
-    expected = forecast(loads, cluster)
-    planned = plan(expected.scenarios, cluster, effort="fast")
-    return plan_page(planned, loads, expected, "A large plan", [], "equipoise plan").html()
+    planned = plan(loads, cluster, effort="fast")
+    return plan_page(planned, loads, "A large plan", [], "equipoise plan").html()

@@ -6,14 +6,16 @@ import gzip
 import json
 import re
 from base64 import b64decode
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from equipoise import Cluster, Loads, Placement, plan, simulate
+from equipoise import Cluster, Loads, Placement, Scenarios, plan
 from equipoise.forecasting.forecast import METHODS
 from equipoise.planning.forecast import Forecast
 from equipoise.replay.policies import Never, Oracle
+from equipoise.replay.simulate import compare
 from equipoise.report.pages.forecast_section import PLANNED_FOR
 from equipoise.report.pages.page import Page, Section, Table
 from equipoise.report.pages.plan import plan_page, time_saved
@@ -24,7 +26,7 @@ from tests.report.conftest import CLUSTER, COUNTS
 def page_of(planned, title="A plan"):
     """The page of a plan whose loads are all that was recorded, and of which nothing was forecast."""
     nothing = Forecast(planned.scenarios, ("recent",) * planned.loads.layers, {})
-    return plan_page(planned, planned.loads, nothing, title, [(title, title)], title)
+    return plan_page(replace(planned, forecast=nothing), planned.loads, title, [(title, title)], title)
 
 
 def text_of(page):
@@ -72,8 +74,8 @@ def test_nothing_that_is_named_runs(planned):
     assert html.count("&lt;script&gt;alert(1)") == 5
 
 
-def test_the_same_plan_makes_the_same_bytes(html, planned, expected):
-    again = plan_page(planned, Loads(COUNTS), expected, "A plan", [("groups", "1")], "equipoise plan")
+def test_the_same_plan_makes_the_same_bytes(html, planned):
+    again = plan_page(planned, Loads(COUNTS), "A plan", [("groups", "1")], "equipoise plan")
     assert again.html() == html
 
 
@@ -154,12 +156,17 @@ def test_with_one_window_there_is_no_word_of_windows():
     assert (section_of(page, "windows"), section_of(page, "forecast")) == (None, None)
 
 
-def test_a_plan_for_one_load_of_several_windows_shows_each_of_them(expected):
-    planned = plan(COUNTS[-1], CLUSTER)
-    page = plan_page(planned, Loads(COUNTS), Forecast(planned.scenarios, ("last",) * 5, {}), "A plan", [], "")
+def test_a_plan_for_one_load_of_several_windows_shows_each_of_them():
+    page = plan_page(plan(COUNTS, CLUSTER, forecast="last"), Loads(COUNTS), "A plan", [], "")
     assert len(section_of(page, "windows").figures) == 1
     assert section_of(page, "forecast") is None
     assert "planned for" not in page.verdict
+
+
+def test_of_a_plan_for_scenarios_nothing_was_forecast():
+    page = plan_page(plan(Scenarios(COUNTS), CLUSTER), Loads(COUNTS), "A plan", [], "")
+    assert section_of(page, "forecast") is None
+    assert "planned for" in page.verdict
 
 
 def test_the_forecasts_have_their_par_and_their_layers(page, expected):
@@ -177,36 +184,32 @@ def test_every_forecast_is_told_in_words():
 
 @pytest.fixture(scope="module")
 def replayed():
-    policies = {"never": Never(), "oracle": Oracle()}
-    return policies, {name: simulate(COUNTS, CLUSTER, policy) for name, policy in policies.items()}
+    return compare(COUNTS, CLUSTER, {"never": Never(), "oracle": Oracle()})
 
 
 def test_the_oracle_is_never_called_the_best(replayed, expected):
-    policies, replays = replayed
     table = Table("The policies", ("policy", "PAR"), [("never", "1.5")])
-    page = simulation_page(replays, policies, table, expected, "A replay", [], "equipoise simulate")
-    par = f"{replays['never'].par.mean():.4f}"
+    page = simulation_page(replayed, table, expected, "A replay", [], "equipoise simulate")
+    assert replayed["oracle"].par.mean() < replayed["never"].par.mean()
+    par = f"{replayed['never'].par.mean():.4f}"
     assert page.verdict == f"No policy that knows only the past serves more evenly than “never”: PAR {par}."
     assert numbers_of(page)["PAR, never"] == par
     assert '<th scope="row">never</th><td>1.5</td>' in page.html()
 
 
 def test_the_best_policy_is_the_one_with_the_least_par(replayed, expected):
-    _, replays = replayed
-    policies = {"never": Never(), "oracle": Never()}
-    page = simulation_page(replays, policies, Table("", (), []), expected, "A replay", [], "equipoise simulate")
-    assert "“oracle” serves most evenly" in page.verdict
-    assert numbers_of(page)["moves, oracle"] == f"{replays['oracle'].moves.sum():,}"
-    assert numbers_of(page)["stall, oracle"] == f"{replays['oracle'].stall_seconds.sum():.3f} s"
+    best = replayed["oracle"]
+    replays = {"never": replayed["never"], "by chance": best, "oracle": best}
+    page = simulation_page(replays, Table("", (), []), expected, "A replay", [], "equipoise simulate")
+    assert "“by chance” serves most evenly" in page.verdict
+    assert numbers_of(page)["moves, by chance"] == f"{best.moves.sum():,}"
+    assert numbers_of(page)["stall, by chance"] == f"{best.stall_seconds.sum():.3f} s"
 
 
 def test_a_replay_has_the_forecast_at_its_end(replayed, expected):
-    policies, replays = replayed
     nothing = Forecast(expected.scenarios, ("last",) * 5, {})
     table = Table("", (), [])
-    with_it, without = (
-        simulation_page(replays, policies, table, one, "A replay", [], "") for one in (expected, nothing)
-    )
+    with_it, without = (simulation_page(replayed, table, one, "A replay", [], "") for one in (expected, nothing))
     assert section_of(with_it, "forecast").text.startswith("Every decision chooses anew; this is the choice")
     assert [section.name for section in without.sections] == ["policies", "totals"]
 

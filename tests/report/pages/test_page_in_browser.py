@@ -7,8 +7,9 @@ import re
 import numpy as np
 import pytest
 
-from equipoise import Cluster, balance, forecast, plan, read_loads, simulate
+from equipoise import Cluster, balance, plan, read_loads
 from equipoise.replay.policies import FewMoves, Never
+from equipoise.replay.simulate import compare
 from equipoise.report.pages.page import Table
 from equipoise.report.pages.plan import plan_page
 from equipoise.report.pages.simulation import simulation_page
@@ -22,10 +23,10 @@ def pages(html, expected, tmp_path_factory):
     """Files of a plan's page and of a replay's."""
     folder = tmp_path_factory.mktemp("pages")
     (folder / "plan.html").write_text(html)
-    policies = {"never": Never(), "few moves": FewMoves(5)}
-    replays = {name: simulate(COUNTS, CLUSTER, policy) for name, policy in policies.items()}
-    table = Table("The policies", ("policy", "PAR"), [(name, f"{replays[name].par.mean():.4f}") for name in policies])
-    page = simulation_page(replays, policies, table, expected, "A replay", [], "equipoise simulate")
+    replays = compare(COUNTS, CLUSTER, {"never": Never(), "few moves": FewMoves(5)})
+    rows = [(name, f"{replay.par.mean():.4f}") for name, replay in replays.items()]
+    table = Table("The policies", ("policy", "PAR"), rows)
+    page = simulation_page(replays, table, expected, "A replay", [], "equipoise simulate")
     page.save(folder / "replay.html")
     return folder
 
@@ -208,13 +209,12 @@ def test_many_layers_and_gpus_stay_legible(open_page, large_html, tmp_path):
 
 def test_recorded_loads_make_a_small_page_with_all_its_figures(open_page, real_loads, tmp_path):
     loads, cluster = read_loads(real_loads / "deepseek_v3_sglang_ep.npz"), Cluster(gpus=32, nodes=4, slots_per_gpu=9)
-    expected = forecast(loads, cluster)
-    planned = plan(expected.scenarios, cluster)
-    plan_page(planned, loads, expected, "Recorded loads", [], "equipoise plan").save(tmp_path / "page.html")
+    planned = plan(loads, cluster)
+    plan_page(planned, loads, "Recorded loads", [], "equipoise plan").save(tmp_path / "page.html")
     assert (tmp_path / "page.html").stat().st_size < 6_000_000
     page = open_page(tmp_path / "page.html")
     np.testing.assert_allclose(drawn(page, "windows", 1, "y"), balance(planned.placement, loads).par.mean(axis=1))
     chosen = drawn(page, "forecast", 1, "y")
     assert len(chosen) == 58
-    assert np.unique(chosen, return_counts=True)[1].max() == max(expected.used().values())
+    assert np.unique(chosen, return_counts=True)[1].max() == max(planned.forecast.used().values())
     assert page.locator("#peaks .scatterlayer .point").count() == 4 * 58
