@@ -36,6 +36,35 @@ def test_counts_slots_and_duplicates_follow_from_the_slots(placement):
     assert placement.log2phy.shape[2] == placement.logcnt.max()
 
 
+@given(placement=placements(least=-1), data=st.data())
+def test_slots_are_shown_by_gpu_and_those_of_live_gpus_are_counted(placement, data):
+    gpus, slots_per_gpu = placement.cluster.gpus, placement.cluster.slots_per_gpu
+    dead = data.draw(st.sets(st.integers(0, gpus - 1), max_size=gpus - 1))
+    placement = Placement(placement.phy2log, Cluster(gpus, slots_per_gpu=slots_per_gpu, dead=dead), placement.experts)
+    for layer, row in enumerate(placement.phy2log.tolist()):
+        assert [row[first : first + slots_per_gpu] for first in range(0, len(row), slots_per_gpu)] == (
+            placement.by_gpu[layer].tolist()
+        )
+    assert placement.live_slots == sum(
+        slot // slots_per_gpu not in dead for _ in placement.phy2log for slot in range(placement.cluster.slots)
+    )
+
+
+@given(placement=placements(least=-1), data=st.data())
+def test_what_is_on_live_gpus_is_there_and_nothing_on_the_dead(placement, data):
+    live, slots_per_gpu = placement.cluster.gpus, placement.cluster.slots_per_gpu
+    gpus = live + data.draw(st.integers(0, 3))
+    dead = data.draw(st.permutations(range(gpus)))[live:]
+    cluster = Cluster(gpus, slots_per_gpu=slots_per_gpu, dead=dead)
+    found = Placement.on_live(placement.by_gpu, cluster, placement.experts)
+    assert (found.cluster, found.experts) == (cluster, placement.experts)
+    for layer, row in enumerate(found.phy2log.tolist()):
+        left = iter(placement.by_gpu[layer].tolist())
+        for gpu in range(gpus):
+            held = row[gpu * slots_per_gpu : (gpu + 1) * slots_per_gpu]
+            assert held == ([-1] * slots_per_gpu if gpu in dead else next(left))
+
+
 @given(placements())
 def test_validate_asks_for_every_expert_and_no_avoidable_duplicate(placement):
     avoidable = placement.cluster.slots_per_gpu <= placement.experts

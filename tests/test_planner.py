@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import subprocess
 import sys
 import threading
@@ -14,7 +15,8 @@ from hypothesis import strategies as st
 
 from benchmarks.cases import CASES
 from benchmarks.loads import counts_of
-from equipoise import Cluster, InputError, balance, plan
+from equipoise import Cluster, InputError, Loads, Scenarios, balance, forecast, plan
+from equipoise.forecasting.forecast import METHODS
 from equipoise.planning.effort import SETTINGS
 from tests.reference.exact import grouped_optimum, optimum
 from tests.reference.original_refinement import original_refinement
@@ -233,6 +235,130 @@ def test_progress_is_told_of_all_layers_by_several_workers():
     assert max(calls) == (23, 23)
 
 
+PAST = np.random.default_rng(1).lognormal(5, 1, (6, 3, 32)).round()
+RECORDED_GROUPS = {"none": {}, "strict": {"groups": 4}}
+
+
+@pytest.mark.parametrize("asked", RECORDED_GROUPS.values(), ids=RECORDED_GROUPS)
+@pytest.mark.parametrize("method", [*METHODS, "auto"])
+def test_recorded_windows_are_planned_for_as_they_are_forecast(method, asked):
+    expected = forecast(PAST, SAMPLE_CLUSTER, method, **asked)
+    found = plan(PAST, SAMPLE_CLUSTER, forecast=method, **asked)
+    assert digest(found) == digest(plan(expected.scenarios, SAMPLE_CLUSTER, **asked))
+    assert (found.forecast.methods, list(found.forecast.tested)) == (expected.methods, list(expected.tested))
+    assert all(np.array_equal(par, expected.tested[name]) for name, par in found.forecast.tested.items())
+    assert found.scenarios is found.forecast.scenarios
+
+
+def test_what_is_recorded_is_forecast_by_backtest_unless_something_else_is_asked_for():
+    found, again = plan(PAST, SAMPLE_CLUSTER), plan(Loads(PAST), SAMPLE_CLUSTER, forecast="auto")
+    assert digest(found) == digest(again)
+    assert list(found.forecast.tested) == list(METHODS)
+
+
+@pytest.mark.parametrize("method", ["auto", "last"])
+def test_scenarios_are_planned_for_as_they_are(method):
+    scenarios = Scenarios(PAST, np.arange(1, 7))
+    found = plan(scenarios, SAMPLE_CLUSTER, forecast=method)
+    assert (found.scenarios, found.forecast.tested) == (scenarios, {})
+    assert found.forecast.used() == {"as given": 3}
+    assert digest(found) == digest(plan(scenarios, SAMPLE_CLUSTER))
+
+
+def test_a_single_window_is_planned_for_as_it_is():
+    found = plan(SAMPLE, SAMPLE_CLUSTER)
+    assert digest(found) == digest(plan(Scenarios(SAMPLE), SAMPLE_CLUSTER))
+    assert (found.scenarios.counts.tolist(), found.forecast.tested) == ([SAMPLE.tolist()], {})
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    problem=problems(),
+    windows=st.integers(2, 5),
+    spread=st.sampled_from([0.0, 0.5, 2.0]),
+    method=st.sampled_from(["auto", *METHODS]),
+    effort=st.sampled_from(EFFORTS),
+)
+def test_every_plan_of_what_was_recorded_is_valid_and_says_the_truth(problem, windows, spread, method, effort):
+    loads, cluster, groups = problem
+    rng = np.random.default_rng(windows)
+    past = loads * rng.lognormal(0, spread, (windows, *loads.shape)) * (rng.random((windows, len(loads), 1)) > 0.1)
+    result = plan(past, cluster, groups=groups, forecast=method, effort=effort)
+    result.placement.validate()
+    if groups > 1:
+        assert_groups_are_bound(result.placement, groups)
+    np.testing.assert_allclose(result.peak, result.scenarios.peak(result.placement), rtol=1e-12)
+    np.testing.assert_allclose(result.mean, result.scenarios.mean.sum(axis=1) / cluster.gpus, rtol=1e-12)
+    assert (result.bound <= result.peak * (1 + 1e-9)).all()
+    assert (result.bound >= result.mean * (1 - 1e-9)).all()
+
+
+def test_any_number_of_workers_plans_the_same_for_what_was_recorded():
+    plans = [plan(PAST, SAMPLE_CLUSTER, groups=4, workers=workers) for workers in (None, 1, 3)]
+    assert len({digest(one) for one in plans}) == len({one.forecast.methods for one in plans}) == 1
+
+
+def test_progress_counts_the_plans_of_the_backtest_and_then_the_layers():
+    calls = []
+    plan(PAST, SAMPLE_CLUSTER, workers=1, progress=lambda *call: calls.append(call))
+    tested = 3 * len(METHODS)  # at three cuts
+    assert calls[:tested] == [(done, tested) for done in range(1, tested + 1)]
+    assert {layers for _, layers in calls[tested:]} == {3}
+    assert calls[tested:] == sorted(calls[tested:])
+    assert calls[-1] == (3, 3)
+
+
+@pytest.mark.parametrize("loads", [Scenarios(PAST), PAST[0]], ids=["scenarios", "one window"])
+def test_where_nothing_is_tested_progress_counts_the_layers_alone(loads):
+    calls = []
+    plan(loads, SAMPLE_CLUSTER, workers=1, progress=lambda *call: calls.append(call))
+    assert {layers for _, layers in calls} == {3}
+    assert calls == sorted(calls)
+    assert calls[-1] == (3, 3)
+
+
+@pytest.mark.parametrize("cluster", [SAMPLE_CLUSTER, Cluster(gpus=8, nodes=2, slots_per_gpu=6, dead=[3])], ids=str)
+def test_moves_are_a_share_of_the_live_slots(cluster):
+    current = plan(SAMPLE, SAMPLE_CLUSTER).placement
+    found = plan(SAMPLE[::-1], cluster, current=current, max_moves=0.25)
+    assert found.moved_share == found.moves.sum() / (23 * len(cluster.live) * cluster.slots_per_gpu) > 0
+    assert plan(SAMPLE, SAMPLE_CLUSTER, current=current, max_moves=0).moved_share == 0
+
+
+WARM_UP = """
+import json, sys
+import numpy as np
+from equipoise import Cluster, plan, warm_up
+from equipoise.solver.afresh import plan_layers
+from equipoise.solver.bounding import bound_layers
+from equipoise.solver.replanning import replan_layers
+
+def ready():
+    return [len(loop.signatures) for loop in (plan_layers, bound_layers, replan_layers)]
+
+cluster, past = Cluster(gpus=4, nodes=2, slots_per_gpu=3), np.random.default_rng(0).lognormal(3, 1, (4, 2, 8))
+replanning, windows = json.loads(sys.argv[1])
+warm_up(replanning, windows)
+warm = ready()
+live = plan(past[:windows], cluster, groups=4, effort="thorough").placement
+if replanning:
+    plan(past[:windows], cluster, groups=4, current=live)
+    plan(past[:windows], cluster, groups=4, off_node=0.1)
+    plan(past[:windows], Cluster(gpus=4, nodes=2, slots_per_gpu=3, dead=[1]))
+print(json.dumps([warm, ready()]))
+"""
+
+
+@pytest.mark.parametrize("replanning", [True, False])
+@pytest.mark.parametrize("windows", [1, 4])
+def test_after_warming_up_no_plan_waits_for_a_loop(replanning, windows):
+    command = [sys.executable, "-c", WARM_UP, json.dumps([replanning, windows])]
+    warm, after = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    assert warm == after
+    assert warm[0] > 0
+    assert (warm[2] > 0) == (replanning or windows > 1)
+
+
 @pytest.mark.parametrize("interrupted", ["the calling thread", "a helping thread"])
 def test_an_interrupt_in_any_thread_ends_the_call(interrupted):
     caller, came = threading.current_thread(), threading.Event()
@@ -269,6 +395,8 @@ def test_an_interrupt_in_any_thread_ends_the_call(interrupted):
         ([1] * 8, Cluster(8), {"groups": True}, "groups is True; expected a whole number"),
         ([1] * 8, Cluster(8), {"groups": 2.0}, "groups is 2.0; expected a whole number"),
         ([1] * 8, Cluster(8), {"effort": ["fast"]}, r"effort is \['fast'\]; expected"),
+        ([1] * 8, Cluster(8), {"forecast": "tomorrow"}, "forecast is 'tomorrow'; expected 'auto', 'last', 'sum', "),
+        (Scenarios([1] * 8), Cluster(8), {"forecast": None}, "forecast is None; expected 'auto', 'last', 'sum', "),
     ],
 )
 def test_bad_input_is_refused_by_name(loads, cluster, settings, message):

@@ -9,6 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from equipoise import Cluster, InputError, Migration, Placement, Traffic
+from equipoise.migration import migration as module
+from equipoise.migration.batches import in_batches
+from equipoise.migration.costs import Costs
 from equipoise.migration.migration import count_moves
 from tests.reference.execution import execute, is_message, rows_of, survivors
 
@@ -172,6 +175,40 @@ def test_a_gpu_that_leaves_sends_from_a_node_of_its_own():
     migration = Migration(before, after)
     assert (migration.gpu.tolist(), migration.source.tolist()) == ([0, 1], [2, 3])
     assert migration.by_link().tolist() == [[0, 0], [2, 0]]
+
+
+def test_what_moves_is_known_before_any_batch_is_scheduled(monkeypatch):
+    scheduled = []
+
+    def counted(messages):
+        scheduled.append(list(messages))
+        return in_batches(scheduled[-1])
+
+    monkeypatch.setattr(module, "in_batches", counted)
+    migration = random_migration(gpus=8, slots_per_gpu=3, experts=20, seed=0)
+    assert migration.moves.sum() > 0
+    assert migration.bytes(1).within_nodes == migration.by_link().sum() == migration.moves.sum()
+    assert (migration.moved_share, migration.from_disk.sum()) == (migration.moves.sum() / 24, 0)
+    assert migration.local.sum() + migration.moves.sum() == len(migration.expert)
+    assert Costs().stall(migration) > 0
+    assert scheduled == []
+    assert (migration.commit >= migration.batch).all()
+    assert migration.batches.sum() == migration.batch.max() + 1
+    assert [len(messages) for messages in scheduled] == [migration.moves.sum()]
+
+
+def test_moves_are_a_share_of_the_slots_of_live_gpus():
+    before = Placement([[0, 1, 2, 0]] * 2, Cluster(gpus=4), experts=3)
+    after = Placement([[1, -1, 0, 2], [0, -1, 2, 1]], Cluster(gpus=4, dead=[1]), experts=3)
+    migration = Migration(before, after)
+    assert (migration.moves.tolist(), migration.moved_share) == ([3, 1], 4 / 6)
+
+
+@given(migrations())
+def test_moves_are_as_large_a_share_as_slot_by_slot(migration):
+    cluster = migration.after.cluster
+    live = [slot for slot in range(cluster.slots) if slot // cluster.slots_per_gpu not in cluster.dead]
+    assert migration.moved_share == migration.moves.sum() / (migration.after.layers * len(live))
 
 
 def test_columns_are_whole_numbers_of_one_length():
