@@ -101,6 +101,21 @@ def test_without_the_bytes_of_an_expert_only_experts_are_counted(old, new):
     assert "bytes" not in table.split("\n\n", maxsplit=1)[1]
 
 
+def test_the_format_of_the_placements_may_be_said(old, new):
+    assert diff(old, new, "--from", "equipoise", "--json").stdout == diff(old, new, "--json").stdout
+    result = diff(old, new, "--from", "vllm-ascend")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith(f"error: {old}: the file: layer_list is None; expected a list")
+
+
+def test_shares_are_of_the_slots_of_live_gpus(saved):
+    old = saved(Placement([[0, 1, 2]], Cluster(gpus=3), 3), "old.json")
+    new = saved(Placement([[0, 1, -1, -1, 2, 0]], Cluster(gpus=3, slots_per_gpu=2, dead=[1]), 3), "new.json")
+    figures = json.loads(diff(old, new, "--json").stdout)
+    assert (figures["moves"], figures["moved_share"]) == (2, 2 / 4)
+    assert "2, 50.0% of the slots" in diff(old, new).stdout
+
+
 def test_nothing_moves_between_equal_placements(old):
     result = diff(old, old)
     assert result.exit_code == 0

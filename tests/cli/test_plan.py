@@ -118,6 +118,7 @@ def test_what_is_planned_for_is_what_the_library_expects(tmp_path, method):
     best = sorted(figures["backtest"].items(), key=lambda tested: tested[1])[:3]
     in_words = "PAR in the past: " + ", ".join(f"{name} {par:.3f}" for name, par in best)
     assert (in_words in table) == (method == "auto")
+    assert (" ms, the backtest of the forecasts included after " in table) == (method == "auto")
     assert ("Both are means over the windows planned for" in table) == (found.scenarios.windows > 1)
 
 

@@ -85,6 +85,14 @@ def test_experts_that_died_with_their_gpu_are_named(files):
     assert "4 GPUs on 2 nodes, 6 slots on each GPU; 1 GPU dead" in table
 
 
+def test_shares_of_moves_are_of_the_live_slots_here_and_in_what_diff_says(files, tmp_path):
+    loads, live = files
+    planned = figures_of("plan", loads, "--current", live, "--dead", 1, "-o", tmp_path / "new.json")
+    compared = figures_of("diff", live, tmp_path / "new.json")
+    assert planned["moves"] == compared["moves"] > 0
+    assert planned["moved_share"] == compared["moved_share"] == planned["moves"] / (3 * 3 * 6)
+
+
 def test_a_dead_gpu_stays_dead_until_the_cluster_is_given_anew(files, tmp_path):
     loads, live = files
     equipoise("plan", loads, "--current", live, "--dead", 1, "-o", tmp_path / "down.json")

@@ -51,6 +51,15 @@ def test_the_table_and_the_split(files, tmp_path):
         np.testing.assert_array_equal(file["shares"], least_peak_split(PLACEMENT, LOADS).shares)
 
 
+def test_the_formats_of_both_files_may_be_said(files):
+    figures = routing(*files, "--json").stdout
+    assert routing(*files, "--from", "numpy", "--from", "equipoise", "--json").stdout == figures
+    for name, file, message in (("csv", files[1], "not CSV: "), ("vllm-ascend", files[0], "the file: layer_list is ")):
+        result = routing(*files, "--from", name)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert result.stderr.startswith(f"error: {file}: {message}")
+
+
 def test_what_cannot_be_done_ends_with_1_before_the_work(files, tmp_path):
     result = routing(*files, "-o", tmp_path / "split.csv")
     assert (result.exit_code, result.stdout) == (1, "")

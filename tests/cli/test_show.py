@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from equipoise import Cluster, Placement, write_placement
 from equipoise.cli import app
+from tests.formats.samples import PLACEMENT, placement_sample
 
 
 def show(*arguments):
@@ -108,6 +109,15 @@ def test_a_placement_of_an_engine_with_an_expert_twice_on_a_gpu(tmp_path):
     result = show(path)
     assert (result.exit_code, result.stdout) == (1, "")
     assert "say how many GPUs there are (--gpus, " in result.stderr
+
+
+def test_dense_layers_of_an_engines_placement_are_passed_over_if_they_are_said(tmp_path):
+    path = placement_sample("sglang", tmp_path)  # of a model whose layer 0 is dense
+    with_it, without = (
+        json.loads(show(path, "--gpus", 4, *first, "--json").stdout) for first in ((), ("--first-moe-layer", 1))
+    )
+    assert (with_it["layers"], without["layers"]) == (3, 2)
+    assert without["experts_with_copies"] == (PLACEMENT.logcnt > 1).sum(axis=1).tolist()
 
 
 def test_a_format_that_is_forced_says_whether_it_is_loads(tmp_path):
