@@ -58,3 +58,12 @@ def test_labels_name_the_windows():
     assert Loads(np.ones((2, 1, 1)), ("a", "b")).labels == ("a", "b")
     with pytest.raises(InputError, match="1 labels for 2 windows"):
         Loads(np.ones((2, 1, 1)), ("a",))
+
+
+@pytest.mark.parametrize("counts", [np.ones((2, 3, 4)), np.ones((3, 4), np.int64), np.asfortranarray(np.ones((3, 4)))])
+def test_what_they_were_given_may_change_and_what_they_have_cannot(counts):
+    loads = Loads(counts)
+    counts[:] = -1
+    assert (loads.counts == 1).all()
+    with pytest.raises(ValueError, match="read-only"):
+        loads.counts[0, 0, 0] = -1

@@ -135,3 +135,38 @@ def test_validate_names_the_slot_of_a_dead_gpu_that_holds_an_expert():
 def test_what_is_no_placement_is_refused(phy2log, message):
     with pytest.raises(InputError, match=message):
         Placement(phy2log, Cluster(gpus=2, slots_per_gpu=2), experts=3)
+
+
+def test_what_it_was_given_may_change_and_what_it_has_cannot():
+    given = np.array([[0, 1, 2, 0]])
+    placement = Placement(given, Cluster(gpus=2, slots_per_gpu=2), 3)
+    given[:] = 9
+    assert placement.phy2log.tolist() == [[0, 1, 2, 0]]
+    with pytest.raises(ValueError, match="read-only"):
+        placement.phy2log[0, 0] = 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"groups": 0}, "groups is 0; expected a whole number of at least 1"),
+        ({"groups": 2}, "3 experts do not divide into 2 groups"),
+        ({"locality": "lax"}, "locality is 'lax'; expected 'strict', 'soft', 'none'"),
+        ({"off_node": 2}, "off_node is 2; expected a share, from 0 to 1"),
+        ({"decoder_layers": [3]}, r"decoder_layers are \(3,\); expected a rising number of at least 0 for each of 2"),
+        ({"decoder_layers": [4, 3]}, r"decoder_layers are \(4, 3\)"),
+        ({"decoder_layers": [-1, 3]}, r"decoder_layers are \(-1, 3\)"),
+    ],
+)
+def test_what_it_cannot_have_been_planned_with_is_refused(asked, message):
+    with pytest.raises(InputError, match=message):
+        Placement([[0, 1, 2, 0]] * 2, Cluster(gpus=2, slots_per_gpu=2), 3, **asked)
+
+
+def test_groups_on_two_nodes_are_not_strict():
+    spread = [[0, 1, 2, 3], [0, 2, 1, 3]]
+    cluster = Cluster(gpus=2, nodes=2, slots_per_gpu=2)
+    for locality in ("soft", "none"):
+        Placement(spread, cluster, 4, groups=2, locality=locality).validate()
+    with pytest.raises(InputError, match="layer 1, group 0 is on nodes 0 and 1 but the"):
+        Placement(spread, cluster, 4, groups=2, locality="strict").validate()

@@ -138,9 +138,12 @@ def test_wrong_usage_ends_with_2(arguments, message):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--max-moves", "3%"], "max_moves and min_gain limit the moves from a current placement"),
-        (["--off-node", "3%"], "off_node is 0.03 but groups is 1"),
-        (["--groups", "8", "--locality", "strict", "--off-node", "3%"], "off_node is 0.03 but locality is 'strict'"),
+        (["--max-moves", "3%"], "--max-moves and --min-gain limit the moves from a current placement"),
+        (["--off-node", "3%"], "--off-node is 0.03 but --groups is 1"),
+        (
+            ["--groups", "8", "--locality", "strict", "--off-node", "3%"],
+            "--off-node is 0.03 but --locality is 'strict'",
+        ),
         (["--dead", "32"], "GPU 32 is said to be dead; expected GPUs from 0 to 31"),
         (["--groups", "8", "--dead", "9"], "node 1 has 63 slots (7 live GPUs with 9 each) for the 64 experts"),
         (["--current", "missing.json"], "missing.json: No such file or directory"),
@@ -157,3 +160,27 @@ def test_a_current_placement_of_another_model_is_refused(files):
     result = equipoise("plan", "--current", files[1])
     assert (result.exit_code, result.stdout) == (1, "")
     assert "the loads have 58 layers of 256 experts, the current placement 3 of 16" in result.stderr
+
+
+@pytest.mark.parametrize("locality", [(), ("--off-node", "10%")])
+def test_the_groups_of_the_current_placement_stay_where_they_are(tmp_path, files, locality):
+    loads, _ = files
+    live = tmp_path / "grouped.json"
+    of_groups = ("--gpus", 4, "--nodes", 2, "--redundant", 8, "--groups", 4, *locality)
+    equipoise("plan", tmp_path / "before.npy", *of_groups, "-o", live)
+    figures = figures_of("plan", loads, "--current", live, "--max-moves", "10%", "-o", tmp_path / "new.json")
+    assert (figures["groups"], figures["locality"]) == (4, "soft" if locality else "strict")
+    assert figures["off_node_share"] <= (0.1 if locality else 0)
+    again = read_placement(tmp_path / "new.json")
+    assert (again.groups, again.off_node) == (4, 0.1 if locality else 0.0)
+
+
+def test_other_groups_than_the_current_placements_are_said(tmp_path, files):
+    loads, _ = files
+    live = tmp_path / "grouped.json"
+    on = ("--gpus", 4, "--nodes", 2, "--redundant", 8)
+    equipoise("plan", tmp_path / "before.npy", *on, "--groups", 4, "-o", live)
+    said = equipoise("plan", loads, "--current", live, "--groups", 1).stdout
+    assert "1 expert group\n" in said
+    assert "the current placement has 4\n" in said
+    assert "the current placement has" not in equipoise("plan", loads, "--current", live).stdout

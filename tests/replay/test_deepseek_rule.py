@@ -115,3 +115,13 @@ def test_par_is_that_of_vllms_own_planner(engines, seed, groups, gpus):
         theirs = Placement(planner.run(planner.fresh(counts), cluster, groups).phy2log, cluster, 64)
     ours = deepseek_rule(counts.astype(np.float64), cluster, groups)
     assert balance(ours, counts).par.mean() == pytest.approx(balance(theirs, counts).par.mean(), rel=1e-9)
+
+
+@given(seed=st.integers(0, 99), dead=st.sets(st.integers(0, 5), min_size=1, max_size=3), groups=st.sampled_from([1, 3]))
+def test_where_gpus_are_dead_the_live_ones_are_planned_as_a_cluster_of_their_own(seed, dead, groups):
+    counts = np.random.default_rng(seed).lognormal(3, 1, (2, 9))
+    down = Cluster(gpus=6, nodes=3, slots_per_gpu=4, dead=tuple(dead))
+    alone = deepseek_rule(counts, Cluster(gpus=6 - len(dead), slots_per_gpu=4))
+    planned = deepseek_rule(counts, down, groups)
+    assert np.array_equal(planned.by_gpu[:, list(down.live)], alone.by_gpu)
+    assert (planned.by_gpu[:, list(down.dead)] == -1).all()

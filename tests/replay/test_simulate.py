@@ -138,17 +138,10 @@ def test_the_shortest_trace_serves_one_interval():
     assert simulate(drifting(5), CLUSTER, Never(), window=3, interval=2).window.tolist() == [3, 4]
 
 
-def test_gpus_that_are_dead_from_the_start_stay_so():
+@pytest.mark.parametrize("policy", POLICIES, ids=kind)
+def test_gpus_that_are_dead_from_the_start_stay_so(policy):
     down = Cluster(gpus=4, nodes=2, slots_per_gpu=8, dead=[2])
-    for policy in POLICIES:
-        if policy != DeepSeekRule():
-            assert (simulate(drifting(5), down, policy, costs=COSTS).par < 2).all()
-
-
-def test_deepseeks_rule_knows_nothing_of_dead_gpus():
-    down = Cluster(gpus=4, nodes=2, slots_per_gpu=8, dead=[2])
-    with pytest.raises(InputError, match="layer 0, slot 16 is on a dead GPU but holds expert"):
-        simulate(drifting(5), down, DeepSeekRule())
+    assert (simulate(drifting(5), down, policy, costs=COSTS).par < 2).all()
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,6 @@ def live_settings() -> Settings:
 @cache
 def prepare() -> None:
     """Get ready once in a process, before the first plan that anybody waits for."""
-    warm_up()
     warm_up(windows=2)
 
 

@@ -12,26 +12,30 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from equipoise.cluster import Cluster
 from equipoise.placement import Placement
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from equipoise.cluster import Cluster
 
 
 def deepseek_rule(counts: NDArray[np.float64], cluster: Cluster, groups: int = 1) -> Placement:
     """Return the placement that the rule makes of expert loads, float64 ``[layers, experts]``.
 
-    groups: expert groups, each kept on a node; where they cannot be shared out evenly, none is, as in the engines.
+    groups: expert groups, each kept on a node; where they cannot be shared out evenly, or a GPU is dead, none is, as in
+    the engines.
     """
-    nodes = cluster.nodes if groups > 1 and groups % cluster.nodes == 0 else 1
-    phy2log = [_plan_layer(load, cluster, groups if nodes > 1 else 1, nodes) for load in counts]
-    return Placement(np.array(phy2log), cluster, counts.shape[1])
+    nodes = cluster.nodes if groups > 1 and groups % cluster.nodes == 0 and not cluster.dead else 1
+    gpus = len(cluster.live)
+    alive = Cluster(gpus=gpus, nodes=nodes, slots_per_gpu=cluster.slots_per_gpu)
+    slots = [_plan_layer(load, alive, groups if nodes > 1 else 1) for load in counts]
+    return Placement.on_live(np.array(slots).reshape(len(counts), gpus, -1), cluster, counts.shape[1])
 
 
-def _plan_layer(load: NDArray[np.float64], cluster: Cluster, groups: int, nodes: int) -> list[int]:
-    """Return the expert in each slot of a layer."""
+def _plan_layer(load: NDArray[np.float64], cluster: Cluster, groups: int) -> list[int]:
+    """Return the expert in each slot of a layer, on GPUs that all live."""
+    nodes = cluster.nodes
     by_group = np.arange(len(load)).reshape(groups, -1)
     slots: list[int] = []
     for group in _pack(load[by_group].sum(axis=1), nodes):

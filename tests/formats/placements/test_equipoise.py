@@ -13,9 +13,12 @@ from equipoise.formats import holds_placement, read_placement
 
 VALID = {
     "format": "equipoise-placement",
-    "version": 1,
+    "version": 2,
     "cluster": {"gpus": 2, "nodes": 1, "slots_per_gpu": 2},
     "experts": 3,
+    "groups": 1,
+    "locality": "none",
+    "off_node": 1.0,
     "physical_to_logical_map": [[0, 1, 2, 0], [2, 1, 0, 1]],
 }
 
@@ -64,6 +67,22 @@ def test_the_file_is_json_with_one_layer_a_line(path):
     assert holds_placement(path)
 
 
+def test_groups_locality_cap_and_decoder_layers_are_kept(path):
+    cluster = Cluster(gpus=2, nodes=2, slots_per_gpu=2)
+    planned = {"groups": 2, "locality": "soft", "off_node": 0.05, "decoder_layers": (3, 4)}
+    write_placement(Placement([[0, 1, 2, 3], [2, 3, 0, 1]], cluster, 4, **planned), path)
+    loaded = read_placement(path)
+    assert {name: getattr(loaded, name) for name in planned} == planned
+
+
+def test_files_of_the_first_version_still_read(path):
+    old = {key: value for key, value in VALID.items() if key not in ("groups", "locality", "off_node")}
+    path.write_text(json.dumps(old | {"version": 1}))
+    loaded = read_placement(path)
+    assert loaded.phy2log.tolist() == VALID["physical_to_logical_map"]
+    assert (loaded.groups, loaded.locality, loaded.decoder_layers) == (1, "none", None)
+
+
 def dead(*gpus, rows=((0, 1, 2, 0), (2, 1, 0, 1))):
     return changed(cluster=VALID["cluster"] | {"dead": list(gpus)}, physical_to_logical_map=rows)
 
@@ -77,7 +96,15 @@ def changed(**changes):
     [
         ([], "not a placement"),
         (changed(format="other"), "not a placement"),
-        (changed(version=2), "version is 2; this Equipoise reads version 1"),
+        (changed(version=3), "version is 3; this Equipoise reads versions 1 to 2"),
+        (changed(version=1), "has groups, locality, off_node; expected .* only"),
+        (changed(groups=2), "3 experts do not divide into 2 groups"),
+        (changed(groups="3"), "groups is '3'; expected a whole number"),
+        (changed(locality=["strict"]), r"locality is \['strict'\]; expected 'strict', 'soft', 'none'"),
+        (changed(off_node=None), "off_node is None; expected a share"),
+        (changed(decoder_layers=7), "decoder_layers is 7; expected a list of whole numbers"),
+        (changed(decoder_layers=[3, "4"]), "decoder_layers is .*; expected a list of whole numbers"),
+        (changed(decoder_layers=[3]), "expected a rising number of at least 0 for each of 2"),
         (changed(version=True), "version is True"),
         (changed(version=...), "version is None"),
         (changed(experts=..., cluster=...), "lacks cluster, experts; expected format, version, cluster"),
