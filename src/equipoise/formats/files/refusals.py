@@ -5,6 +5,7 @@ from __future__ import annotations
 import reprlib
 import textwrap
 from contextlib import contextmanager
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from equipoise.errors import InputError
@@ -12,6 +13,9 @@ from equipoise.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
+
+MOST_LISTED = 80
+PLAIN = (float, complex, bytes, bool, type(None))
 
 
 @contextmanager
@@ -29,9 +33,24 @@ def naming(path: Path) -> Iterator[None]:
 
 def listed(names: Iterable[Any]) -> str:
     """Return the names of what was found, cut to a length that a message can hold."""
-    return textwrap.shorten(", ".join(map(str, names)), 80, placeholder=" ...") or "(none)"
+    first = (name if isinstance(name, str) else shown(name) for name in islice(names, MOST_LISTED))
+    return textwrap.shorten(", ".join(first), MOST_LISTED, placeholder=" ...") or "(none)"
 
 
 def shown(value: Any) -> str:
     """Return a value as it would be typed, cut to a length that a message can hold."""
-    return reprlib.repr(value)
+    return _SHORT.repr(value)
+
+
+class _Short(reprlib.Repr):
+    """Short texts of plain values, to a limited depth, and of anything else only what it is.
+
+    A tensor that a few bytes expand to 64 axes, or a dict within a dict, can have a text that no memory holds.
+    """
+
+    def repr_instance(self, x: Any, level: int) -> str:
+        return super().repr_instance(x, level) if isinstance(x, PLAIN) else f"a {type(x).__name__}"
+
+
+_SHORT = _Short()
+_SHORT.maxlevel = 3
