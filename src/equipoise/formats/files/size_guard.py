@@ -1,4 +1,7 @@
-"""How much memory a file may ask for: in proportion to what the file itself takes, and never beyond a limit."""
+"""How much memory a file may ask for: in proportion to what the file itself takes, and never beyond a limit.
+
+Every reader asks here before it allocates, by what the file says of itself: a header, a directory, a table of contents.
+"""
 
 from __future__ import annotations
 
@@ -10,21 +13,32 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ALWAYS = 2**22
-FOR_EACH_BYTE = 2**7
+FOR_EACH_BYTE = 2**7  # 1024 bytes for one: about what deflate makes of nothing but zeros, so that idle loads pass
 AT_MOST = 2**28
+BYTES_OF_A_NUMBER = 8
 
 
 def check_numbers(numbers: int, path: Path) -> None:
     """Refuse numbers, of eight bytes each, that are too many to come out of this file in good faith.
 
-    A few bytes can name expert 10**9, or a tensor of 10**12 numbers that all are the same one.
+    A few bytes can name expert 10**9, or a tensor of 10**12 numbers that all are the same one. Of a folder, the files
+    in it count together.
 
     Raises
     ------
     InputError
         If they are more than 2**22 and 128 for each byte of the file, or more than 2**28.
     """
-    size = path.stat().st_size
+    size = _size_on_disk(path)
     most = min(ALWAYS + FOR_EACH_BYTE * size, AT_MOST)
     if numbers > most:
         raise InputError(f"stands for {numbers} numbers in {size} bytes; expected at most {most} in such a file")
+
+
+def check_bytes(size: int, path: Path) -> None:
+    """Refuse bytes, by :func:`check_numbers`, that would take the place of too many numbers."""
+    check_numbers(-(-size // BYTES_OF_A_NUMBER), path)
+
+
+def _size_on_disk(path: Path) -> int:
+    return sum(file.stat().st_size for file in (path.iterdir() if path.is_dir() else [path]))

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from equipoise.errors import InputError
-from equipoise.loads import Loads
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import NDArray
+
+    from equipoise.loads import Loads
 
 
 def checked_map(phy2log: NDArray[Any]) -> NDArray[np.int64]:
@@ -82,14 +83,16 @@ def logical_counts(counts: NDArray[Any], phy2log: NDArray[np.int64]) -> NDArray[
     return logical
 
 
-def recorded_steps(counts: ArrayLike) -> Loads:
-    """Return the steps of a ring buffer, ``[steps, layers, experts]``, as windows, without those of nothing but zeros.
+def recorded_steps(counts: NDArray[Any]) -> NDArray[Any]:
+    """Return the steps of a ring buffer, ``[steps, layers, anything]``, without those of nothing but zeros.
 
-    Once the buffer has wrapped, the steps are not in the order of time. If nothing was recorded, all steps stay.
+    Most of a buffer may be empty, and is left out before there are float64 of it. Once the buffer has wrapped, the
+    steps are not in the order of time. If nothing was recorded, all steps stay; so does what is no such buffer.
     """
-    loads = Loads(counts)
-    recorded = loads.counts.any(axis=(1, 2))
-    return Loads(loads.counts[recorded]) if recorded.any() else loads
+    if counts.ndim != 3 or counts.dtype.kind not in "uif":
+        return counts
+    recorded = counts.any(axis=(1, 2))
+    return counts if recorded.all() or not recorded.any() else counts[recorded]
 
 
 def recorded_counts(loads: Loads) -> NDArray[np.int64] | NDArray[np.float64]:

@@ -10,12 +10,12 @@ import numpy as np
 from equipoise.errors import InputError
 from equipoise.formats.files.numpy_files import opened_archive, read_array
 from equipoise.formats.files.refusals import listed
+from equipoise.formats.files.size_guard import check_numbers
 from equipoise.formats.loads.counts import recorded_counts
 from equipoise.loads import Loads
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from typing import BinaryIO
 
     from numpy.typing import NDArray
 
@@ -33,12 +33,14 @@ def read_numpy(path: Path) -> Loads:
     Raises
     ------
     InputError
-        If the file is damaged, holds Python objects, or holds several arrays and none named ``counts``.
+        If the file is damaged, holds Python objects or more than it should, or holds several arrays and none named
+        ``counts``.
     """
     with path.open("rb") as file:
         is_archive = file.read(2) == b"PK"
-        file.seek(0)
-        return Loads(_only_array(file) if is_archive else read_array(file))
+    counts = _only_array(path) if is_archive else read_array(path)
+    check_numbers(counts.size, path)
+    return Loads(counts)
 
 
 def encode_numpy(loads: Loads) -> bytes:
@@ -48,9 +50,9 @@ def encode_numpy(loads: Loads) -> bytes:
     return content.getvalue()
 
 
-def _only_array(file: BinaryIO) -> NDArray[Any]:
-    with opened_archive(file) as archive:
-        names = list(archive)
+def _only_array(path: Path) -> NDArray[Any]:
+    with opened_archive(path) as archive:
+        names = archive.names
         if "counts" not in names and len(names) != 1:
             raise InputError(f"holds the arrays {listed(names)}; expected a single one, or one named counts")
-        return np.asarray(archive["counts" if "counts" in names else names[0]])
+        return archive.read("counts" if "counts" in names else names[0])

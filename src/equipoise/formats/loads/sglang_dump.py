@@ -8,12 +8,12 @@ from equipoise.errors import InputError
 from equipoise.formats.files.refusals import listed
 from equipoise.formats.files.torch_files import as_array, is_tensor, read_torch
 from equipoise.formats.loads.counts import recorded_steps
+from equipoise.loads import Loads
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from equipoise.formats.sniffing import Glimpse
-    from equipoise.loads import Loads
 
 
 def is_sglang_dump(glimpse: Glimpse) -> bool:
@@ -39,4 +39,4 @@ def read_sglang_dump(path: Path) -> Loads:
             f"holds {found}; expected a tensor logical_count, as SGLang's recorder writes in mode stat "
             "(--expert-distribution-recorder-mode stat)"
         )
-    return recorded_steps(as_array("logical_count", dump["logical_count"], path))
+    return Loads(recorded_steps(as_array("logical_count", dump["logical_count"], path)))

@@ -8,21 +8,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from equipoise.errors import InputError
 from equipoise.formats.files.numpy_files import opened_archive
 from equipoise.formats.files.refusals import listed
+from equipoise.formats.files.size_guard import check_numbers
 from equipoise.formats.files.torch_files import as_array, read_torch
 from equipoise.formats.loads.counts import checked_map, logical_counts, recorded_steps
 from equipoise.formats.sniffing import Glimpse
+from equipoise.loads import Loads
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
-
-    from equipoise.loads import Loads
 
 WINDOW = "expert_load_window"
 MAP = "physical_to_logical_map"
@@ -47,13 +45,16 @@ def read_vllm_window(path: Path) -> Loads:
     counts, phy2log = _from_torch(path) if Glimpse.of(path).is_torch else _from_archive(path)
     if counts.ndim != 3:
         raise InputError(f"{WINDOW} has shape {list(counts.shape)}; expected [steps, layers, slots]")
-    return recorded_steps(logical_counts(counts, checked_map(phy2log)))
+    counts = recorded_steps(counts)
+    for array in (counts, phy2log):
+        check_numbers(array.size, path)
+    return Loads(logical_counts(counts, checked_map(phy2log)))
 
 
 def _from_archive(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
-    with path.open("rb") as file, opened_archive(file) as archive:
-        _demand_both(list(archive))
-        return np.asarray(archive[WINDOW]), np.asarray(archive[MAP])
+    with opened_archive(path) as archive:
+        _demand_both(archive.names)
+        return archive.read(WINDOW), archive.read(MAP)
 
 
 def _from_torch(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from equipoise.errors import InputError
-from equipoise.formats.files.numpy_files import read_array
+from equipoise.formats.files.numpy_files import mapped_array, read_array
 from equipoise.formats.placements.requirements import demand_every_expert, demand_every_slot, demand_no_duplicates
 from equipoise.formats.placements.slot_lists import placement_of
 
@@ -35,9 +35,8 @@ def is_omni_infer_pattern(glimpse: Glimpse) -> bool:
     if not glimpse.head.startswith(b"\x93NUMPY"):
         return False
     try:
-        with np.errstate(over="ignore"):
-            pattern = np.lib.format.open_memmap(glimpse.path, mode="r")
-    except Exception:  # a damaged header can fail anywhere in NumPy's parsing of it
+        pattern = mapped_array(glimpse.path)
+    except (InputError, OSError):
         return False
     if pattern.ndim != 3 or pattern.dtype.kind not in "iub" or pattern.size == 0:
         return False
@@ -53,8 +52,7 @@ def read_omni_infer_pattern(path: Path, deployment: Deployment) -> Placement:
     InputError
         If the file is damaged, is no such array, GPUs hold unequal numbers of experts, or an expert is missing.
     """
-    with path.open("rb") as file:
-        pattern = read_array(file)
+    pattern = read_array(path)
     _check(pattern)
     gpus, layers, experts = pattern.shape
     slots_per_gpu = int(pattern[0, 0].sum())
