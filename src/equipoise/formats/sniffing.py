@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 from zipfile import ZipFile
 
+from equipoise.formats.files.archives import opened_member
+from equipoise.formats.files.torch_files import BEFORE_ZIP
+
 if TYPE_CHECKING:
     from pathlib import Path
 
 ENOUGH = 4096
-TORCH_BEFORE_ZIP = bytes.fromhex("80028a0a6cfc9c46f9206aa85019")
 
 
 @dataclass(frozen=True)
@@ -38,12 +40,12 @@ class Glimpse:
             return cls(path, b"", tuple(sorted(entry.name for entry in path.iterdir())))
         with path.open("rb") as file:
             head = file.read(ENOUGH)
-            return cls(path, *_inside(file)) if head.startswith(b"PK") else cls(path, head)
+            return cls(path, *_inside(file, path)) if head.startswith(b"PK") else cls(path, head)
 
     @property
     def is_torch(self) -> bool:
         """Whether it is what ``torch.save`` writes."""
-        return any(name.endswith("data.pkl") for name in self.names) or self.head.startswith(TORCH_BEFORE_ZIP)
+        return any(name.endswith("data.pkl") for name in self.names) or self.head.startswith(BEFORE_ZIP)
 
     def opens_with(self, *starts: str) -> bool:
         """Return whether it is text whose first character, after blanks, is one of these."""
@@ -54,15 +56,15 @@ class Glimpse:
         return self.is_torch and b"X" + len(key).to_bytes(4, "little") + key.encode() in self.head
 
 
-def _inside(file: BinaryIO) -> tuple[bytes, tuple[str, ...]]:
+def _inside(file: BinaryIO, path: Path) -> tuple[bytes, tuple[str, ...]]:
     """Return the first bytes of the pickle in an archive, and the archive's names; nothing of one that is damaged."""
     try:
         with ZipFile(file) as archive:
             names = tuple(archive.namelist())
-            pickles = [name for name in names if name.endswith("data.pkl")]
+            pickles = [member for member in archive.infolist() if member.filename.endswith("data.pkl")]
             if not pickles:
                 return b"", names
-            with archive.open(pickles[0]) as pickle:
+            with opened_member(archive, pickles[0], path) as pickle:
                 return pickle.read(ENOUGH), names
-    except Exception:  # zip, zlib and the system each have their own errors for damage, which the reader will name
+    except Exception:  # zip, zlib and the system each have their own errors for damage; the reader refuses it by name
         return b"", ()
