@@ -59,9 +59,11 @@ def read_sglang_passes(path: Path) -> Loads:
                     )
                 if loads and counts.shape != next(iter(loads.values())).shape:
                     raise InputError(f"has {_shape(counts)}; expected as many layers and experts as in the other files")
+                if number not in loads:  # each file by itself may ask for little, and there may be many
+                    check_numbers((len(loads) + 1) * counts.size, path)
                 seen.add((number, rank, gatherer))
                 loads[number] = loads.get(number, 0) + counts
-    return Loads(np.stack([loads[number] for number in _complete(seen)]))
+    return Loads(np.stack([loads[number] for number in _complete(seen)], dtype=np.float64))
 
 
 def _records(file: Path) -> Iterator[tuple[int, int, str, NDArray[Any]]]:
@@ -76,14 +78,24 @@ def _records(file: Path) -> Iterator[tuple[int, int, str, NDArray[Any]]]:
         if not isinstance(record, dict):
             raise InputError(f"records[{place}] is {shown(record)}; expected a record")
         number, rank = (_number(record, key, place) for key in ("forward_pass_id", "rank"))
-        counts = as_array(f"records[{place}]: global_physical_count", record.get("global_physical_count"), file)
-        yield number, rank, str(record.get("gatherer_key")), logical_counts(counts, phy2log)
+        name = f"records[{place}]: global_physical_count"
+        counts = as_array(name, record.get("global_physical_count"), file)
+        if counts.ndim != 2:
+            raise InputError(f"{name} has shape {list(counts.shape)}; expected [layers, slots]")
+        yield number, rank, _gatherer(record, place), logical_counts(counts, phy2log)
 
 
 def _number(record: dict[Any, Any], key: str, place: int) -> int:
     value = record.get(key)
     if type(value) is not int or value < 0:
         raise InputError(f"records[{place}]: {key} is {shown(value)}; expected a whole number of at least 0")
+    return value
+
+
+def _gatherer(record: dict[Any, Any], place: int) -> str:
+    value = record.get("gatherer_key", "")
+    if not isinstance(value, str):
+        raise InputError(f"records[{place}]: gatherer_key is {shown(value)}; expected a text")
     return value
 
 
