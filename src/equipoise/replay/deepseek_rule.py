@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-
 def deepseek_rule(counts: NDArray[np.float64], cluster: Cluster, groups: int = 1) -> Placement:
     """Return the placement that the rule makes of expert loads, float64 ``[layers, experts]``.
 
