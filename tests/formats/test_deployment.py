@@ -28,5 +28,5 @@ def test_numbers_that_are_none_are_refused(settings, message):
 def test_layers_are_where_the_first_is_and_right_behind():
     assert Deployment().decoder_layers(3) == range(3)
     assert Deployment(first_moe_layer=3, num_layers=61).decoder_layers(58) == range(3, 61)
-    with pytest.raises(InputError, match=r"expected at least 62 \(--num-layers\), or another --first-moe-layer"):
+    with pytest.raises(InputError, match="expected num_layers=62 at least, or another first_moe_layer"):
         Deployment(first_moe_layer=4, num_layers=61).decoder_layers(58)

@@ -14,7 +14,7 @@ def test_what_neither_content_nor_suffix_shows_is_refused_with_a_list_of_the_for
     for name in ("loads.xls", "loads"):
         (tmp_path / name).write_bytes(b"\xd0\xcf\x11\xe0")
         with pytest.raises(
-            InputError, match=rf"{name_of(tmp_path / name)}: .*\(--from\): .*numpy, parquet, csv, .*sglang-dump"
+            InputError, match=rf"{name_of(tmp_path / name)}: .*\(format\): .*numpy, parquet, csv, .*sglang-dump"
         ):
             read_loads(tmp_path / name)
 

@@ -80,7 +80,7 @@ def _pt(split: Split) -> bytes:
     mass = np.divide(split.load, total, out=np.zeros_like(split.load), where=total > 0)
     content = BytesIO()
     tensors = {
-        "physical_to_logical_map": torch.from_numpy(split.placement.phy2log),
+        "physical_to_logical_map": torch.tensor(split.placement.phy2log),
         "physical_mass": torch.from_numpy(mass).float(),
     }
     torch.save(tensors, content)

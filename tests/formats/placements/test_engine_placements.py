@@ -112,7 +112,7 @@ def test_an_expert_twice_on_a_gpu_is_written_and_read_where_the_engine_does(tmp_
 @pytest.mark.parametrize("name", ["sglang", "tensorrt-llm"])
 def test_layers_that_do_not_fit_into_the_model_are_refused(tmp_path, name):
     with pytest.raises(
-        InputError, match="2 layers from layer 3 on do not fit into 4 decoder layers; expected at least 5"
+        InputError, match="2 layers from layer 3 on do not fit into 4 decoder layers; expected num_layers=5 at"
     ):
         write_placement(PLACEMENT, tmp_path / ENGINES[name][0], name, Deployment(first_moe_layer=3, num_layers=4))
 
@@ -121,7 +121,7 @@ def test_layers_that_do_not_fit_into_the_model_are_refused(tmp_path, name):
 @pytest.mark.parametrize(
     ("deployment", "message"),
     [
-        (Deployment(), r"lists 8 slots but not which GPU they are on; say how many GPUs there are \(--gpus, "),
+        (Deployment(), r"lists 8 slots but not which GPU they are on; say how many GPUs there are \(gpus\)$"),
         (Deployment(gpus=3), "8 slots do not divide over 3 GPUs"),
         (Deployment(gpus=4, nodes=3), "4 GPUs do not divide over 3 nodes"),
     ],
