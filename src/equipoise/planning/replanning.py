@@ -28,7 +28,8 @@ def replan(request: Request, live: Placement) -> Found:
     current = _within_cap(request, live)
     ways = _ways(current)
     stops, declined = affordable_stops(current, [way.points for way in ways])
-    slots, home, first = ways[0].ends_at(stops), current.home.copy(), 0
+    slots = np.empty((*current.live.shape[:2], request.cluster.slots_per_gpu), np.int64)
+    home, first = np.empty_like(current.home), 0
     for way in ways:
         here = (stops >= first) & (stops < first + way.points.number)
         if here.any():

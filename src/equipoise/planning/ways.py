@@ -102,9 +102,9 @@ class Afresh:
         reached = asked.scenarios.peak(planned.placement) / current.mean[layers]
         # Renaming GPUs takes long, and changes no peak.
         better = np.flatnonzero((reached < par[layers]) | current.request.soft)
-        return (
-            cls._renamed(current, layers[better], planned.of_layers(better), reached[better]) if better.size else None
-        )
+        if better.size == 0:
+            return None
+        return cls._renamed(current, layers[better], planned.of_layers(better), reached[better])
 
     @classmethod
     def _renamed(cls, current: Current, layers: NDArray[np.int64], planned: Found, par: NDArray[np.float64]) -> Afresh:
