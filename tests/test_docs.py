@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from benchmarks.__main__ import app as benchmarks
 from equipoise import Cluster, Placement, write_placement
 from equipoise.cli import app
-from equipoise.engines.live import Request, replanned
+from equipoise.engines.live import EngineCall, replanned
 from equipoise.engines.settings import Settings, read_settings
 from equipoise.formats.registry import LOADS, PLACEMENTS
 from equipoise.serving.slot_shares import Routing
@@ -116,7 +116,7 @@ def log_line(caplog):
     caplog.set_level(logging.INFO)
     cluster = Cluster(gpus=4, slots_per_gpu=2)
     live = Placement.default(cluster, experts=6, layers=2).phy2log
-    replanned(Request(counts(1, 2)[:, :, :6].astype(float), cluster, 1, live), Settings(), logging.getLogger("test"))
+    replanned(EngineCall(counts(1, 2)[:, :, :6].astype(float), cluster, 1, live), Settings(), logging.getLogger("test"))
     return f"{caplog.records[-1].message}\n"
 
 
