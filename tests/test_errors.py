@@ -27,13 +27,13 @@ SAID = [
         {"groups": 4, "locality": "none", "off_node": 0.05},
         ["--groups", "4", "--locality", "none", "--off-node", "5%"],
         "off_node is 0.05 but locality is 'none'; expected groups and locality='soft', or no off_node",
-        "--off-node is 0.05 but --locality is 'none'; expected groups and --locality soft, or no --off-node",
+        "--off-node is 0.05 but --locality is 'none'; expected --groups and --locality soft, or no --off-node",
     ),
     (
         {"off_node": 0.05},
         ["--off-node", "5%"],
         "off_node is 0.05 but groups is 1; expected groups and locality='soft', or no off_node",
-        "--off-node is 0.05 but --groups is 1; expected groups and --locality soft, or no --off-node",
+        "--off-node is 0.05 but --groups is 1; expected --groups and --locality soft, or no --off-node",
     ),
     (
         {"groups": 8, "cluster": Cluster(gpus=6, nodes=3, slots_per_gpu=3)},
@@ -73,8 +73,8 @@ def test_variables_are_named_where_they_contradict_each_other():
     with pytest.raises(InputError) as refused:
         read_settings({"EQUIPOISE_LOCALITY": "strict", "EQUIPOISE_OFF_NODE": "5%"})
     assert str(refused.value) == (
-        "EQUIPOISE_OFF_NODE is 0.05 but EQUIPOISE_LOCALITY is 'strict'; expected groups and "
-        "EQUIPOISE_LOCALITY='soft', or no EQUIPOISE_OFF_NODE"
+        "EQUIPOISE_OFF_NODE is 0.05 but EQUIPOISE_LOCALITY is 'strict'; expected EQUIPOISE_GROUPS and "
+        "EQUIPOISE_LOCALITY=soft, or no EQUIPOISE_OFF_NODE"
     )
 
 

@@ -21,7 +21,7 @@ from equipoise.planning.forecast import Forecast
 from equipoise.planning.plan import Plan
 from equipoise.planning.scenarios import Scenarios
 from equipoise.replay.policies import Afresh, DeepSeekRule, FewMoves, Never, Oracle, WhenWorth
-from equipoise.replay.simulate import Replay, simulate
+from equipoise.replay.simulate import Replay, compare, simulate
 from equipoise.serving.balance import Balance, balance
 from equipoise.serving.best_split import Split, least_peak_split
 from equipoise.serving.slot_shares import slot_shares
@@ -50,6 +50,7 @@ __all__ = [
     "Traffic",
     "WhenWorth",
     "balance",
+    "compare",
     "count_moves",
     "forecast",
     "least_peak_split",

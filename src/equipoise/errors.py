@@ -39,6 +39,11 @@ class InputError(ValueError):
         return SETTING.sub(lambda found: named(found[1], found[2]), "".join(map(str, self.args)))
 
 
+def unquoted(value: str) -> str:
+    """Return a value that a setting should have as it is typed where no quotes are needed."""
+    return value.strip("'\"")
+
+
 def setting(name: str, value: object = None) -> str:
     """Name a setting in a message, and the value that it should have, if one should be asked for."""
     return f"{BEGIN}{name}{END}" if value is None else f"{BEGIN}{name}={value!r}{END}"

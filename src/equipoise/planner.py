@@ -1,14 +1,15 @@
 """plan(): from expert loads to a placement, and the proof of how good it is.
 
-Every layer is planned by itself, in four steps, each a file of :mod:`equipoise.solver`:
+Every layer is planned by itself. Three steps, each a file of :mod:`equipoise.solver`, make a first placement:
 
 1. **group**: expert groups to nodes, so that the largest node load is least;
 2. **replicate**: replica counts, each further replica to the expert whose replicas are the heaviest;
-3. **pack**: replicas to GPUs, heaviest first, each to the least loaded GPU that can take it;
-4. **refine**: swap replicas of the peak GPU and transfer replicas from cold experts to hot ones, while the peak falls.
+3. **pack**: replicas to GPUs, heaviest first, each to the least loaded GPU that can take it.
 
-From a placement that is live, step 4 alone leads to a better one with few moves; and from a placement whose groups are
-each on one node it leads, where they may be served elsewhere too, to one that is balanced across the nodes.
+Then it is **refined** by one of two searches: transfers of replicas from cold experts to hot ones, and swaps, lower the
+peak of one load; relief lowers pressure, over several windows and at a price. From a placement that is live, relief
+alone leads to a better one with few moves; and from one whose groups are each on one node it leads, where they may be
+served elsewhere too, to one that is balanced across the nodes.
 """
 
 from __future__ import annotations

@@ -50,8 +50,11 @@ def test_moves_are_a_number_or_a_share(tmp_path):
         ({"EQUIPOISE_MAX_MOVES": "-1"}, "EQUIPOISE_MAX_MOVES: '-1' is no number of moves"),
         ({"EQUIPOISE_MIN_GAIN": "101%"}, "EQUIPOISE_MIN_GAIN: '101%' is no share"),
         ({"EQUIPOISE_OFF_NODE": ""}, "EQUIPOISE_OFF_NODE: '' is no share"),
-        ({"EQUIPOISE_LOCALITY": "loose"}, "EQUIPOISE_LOCALITY: the locality is 'loose'; expected 'strict', 'soft'"),
-        ({"EQUIPOISE_LOCALITY": "none", "EQUIPOISE_OFF_NODE": "5%"}, "off_node is 0.05 but locality is 'none'"),
+        ({"EQUIPOISE_LOCALITY": "loose"}, "EQUIPOISE_LOCALITY: it is 'loose'; expected 'strict', 'soft'"),
+        (
+            {"EQUIPOISE_LOCALITY": "none", "EQUIPOISE_OFF_NODE": "5%"},
+            "EQUIPOISE_OFF_NODE is 0.05 but EQUIPOISE_LOCALITY is 'none'",
+        ),
         ({"EQUIPOISE_SETTINGS": "x.toml", "EQUIPOISE_MIN_GAIN": "1%"}, "but EQUIPOISE_MIN_GAIN is set too"),
         ({"EQUIPOISE_SETTINGS": "/nowhere/x.toml"}, "/nowhere/x.toml: No such file"),
     ],

@@ -334,7 +334,10 @@ CURRENT = Placement([[0, 1, 2, 3, 0, 1]], Cluster(gpus=2, nodes=2, slots_per_gpu
     [
         ({"current": None, "max_moves": 3}, "max_moves and min_gain limit .*; expected current with them"),
         ({"current": None, "min_gain": 0.1}, "max_moves and min_gain limit .*; expected current with them"),
-        ({"max_moves": -1}, "max_moves is -1; expected a whole number of moves, or a share of all slots as a float"),
+        (
+            {"max_moves": -1},
+            "max_moves is -1; expected a whole number of moves, or a share of the live slots as a float",
+        ),
         ({"max_moves": -0.1}, "max_moves is -0.1; expected"),
         ({"max_moves": 1.5}, "max_moves is 1.5; expected"),
         ({"max_moves": float("nan")}, "max_moves is nan; expected"),
@@ -344,7 +347,7 @@ CURRENT = Placement([[0, 1, 2, 3, 0, 1]], Cluster(gpus=2, nodes=2, slots_per_gpu
         ({"min_gain": -0.1}, "min_gain is -0.1; expected"),
         ({"min_gain": float("nan")}, "min_gain is nan; expected"),
         ({"min_gain": "10%"}, "min_gain is '10%'; expected"),
-        ({"off_node": 0.1}, "off_node is 0.1 but groups is 1; expected groups and locality 'soft', or no off_node"),
+        ({"off_node": 0.1}, "off_node is 0.1 but groups is 1; expected groups and locality='soft', or no off_node"),
         ({"off_node": 0.1, "groups": 2, "locality": "strict"}, "off_node is 0.1 but locality is 'strict'; expected"),
         ({"off_node": 0.1, "groups": 2, "locality": "none"}, "off_node is 0.1 but locality is 'none'; expected"),
         ({"off_node": 1.1, "groups": 2}, "off_node is 1.1; expected a share, from 0 to 1"),

@@ -9,11 +9,10 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from equipoise.errors import InputError
+from equipoise.errors import InputError, unquoted
 
 # Options that are not called as the parameters that they stand for.
 CALLED = {"format": "from"}
-QUOTES = "'\""
 
 
 class Commands(TyperGroup):
@@ -36,4 +35,4 @@ class Commands(TyperGroup):
 def _as_option(name: str, value: str | None) -> str:
     """Return a setting as it is typed: ``--max-moves``, or ``--locality soft``."""
     option = "--" + CALLED.get(name, name).replace("_", "-")
-    return option if value is None else f"{option} {value.strip(QUOTES)}"
+    return option if value is None else f"{option} {unquoted(value)}"

@@ -11,7 +11,7 @@ from equipoise.cli.options.formats import FileGpus, FileNodes, FirstMoeLayer, Fr
 
 
 def show(
-    file: Annotated[Path, typer.Argument(help="Recorded loads, or a placement.", show_default=False)],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Recorded loads, or a placement.", show_default=False)],
     file_format: FromFormat = None,
     gpus: FileGpus = None,
     nodes: FileNodes = None,

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from equipoise.cli.options.cluster import SAMPLE, ClusterOptions, Dead, Nodes, Redundant, Slots
-from equipoise.cli.options.formats import FromFormats, loads_format
+from equipoise.cli.options.formats import FromFormat  # noqa: TC001
 from equipoise.cli.options.planning import AskedEffort, AskedForecast, AskedLocality, OffNode, Workers  # noqa: TC001
 from equipoise.cli.options.values import parse_moves, parse_size
 
@@ -59,7 +59,7 @@ def simulate(
     between_nodes: Annotated[
         int, typer.Option(parser=parse_size, metavar="SIZE", help="What a GPU sends to other nodes in a second.")
     ] = "50GB",  # type: ignore[assignment]
-    source_formats: FromFormats = None,
+    loads_format: FromFormat = None,
     report: Annotated[Path | None, typer.Option(metavar="PAGE.html", help="Write a page about the replays.")] = None,
     png: Annotated[Path | None, typer.Option(metavar="OUT.png", help="Draw PAR, moves and stall over time.")] = None,
     as_json: Annotated[
@@ -90,7 +90,7 @@ def simulate(
     from equipoise.synthetic.sample import sample_loads
 
     check_report_files(report, png, {"trace": recording})
-    trace = read_loads(recording, loads_format(source_formats)) if recording else sample_loads()
+    trace = read_loads(recording, loads_format) if recording else sample_loads()
     cluster = options.cluster(trace.experts, None if recording else SAMPLE)
     costs = Costs(expert_bytes, within_nodes, between_nodes)
     asked: dict[str, Any] = {

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args
 
-from equipoise.errors import InputError, check_choice, check_share, setting
+from equipoise.errors import InputError, check_choice, check_share, setting, unquoted
 from equipoise.forecasting.forecast import AUTO, Method
 from equipoise.formats.files.refusals import naming
 from equipoise.placement import Locality
@@ -135,7 +135,9 @@ def _settings(values: Mapping[str, Any], named: Callable[[str], str]) -> Setting
     try:
         return Settings(**{name: _meant(name, str(value), named) for name, value in values.items()})
     except InputError as error:
-        raise InputError(error.said(lambda name, value: named(name) + (f"={value}" if value else ""))) from None
+        raise InputError(
+            error.said(lambda name, value: named(name) + (f"={unquoted(value)}" if value else ""))
+        ) from None
 
 
 def _meant(name: str, text: str, named: Callable[[str], str]) -> Any:
@@ -152,12 +154,12 @@ def _instead_of(name: str, named: Callable[[str], str]) -> str:
 
 
 def _locality_of(text: str) -> Locality:
-    check_choice("the locality", text, get_args(Locality))
+    check_choice("it", text, get_args(Locality))
     return cast("Locality", text)
 
 
 def _method_of(text: str) -> Method:
-    check_choice("the forecast", text, get_args(Method))
+    check_choice("it", text, get_args(Method))
     return cast("Method", text)
 
 

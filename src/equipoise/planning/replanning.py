@@ -10,7 +10,7 @@ from equipoise.placement import Placement
 from equipoise.planning.current import Current
 from equipoise.planning.homes import off_node_load
 from equipoise.planning.searching import Found, Points, affordable_stops, no_search
-from equipoise.planning.ways import Afresh, Search
+from equipoise.planning.ways import Anew, Search
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,7 +40,7 @@ def replan(request: Request, live: Placement) -> Found:
     return found._replace(placement=_unless_worse(current, found.placement, home))
 
 
-def _ways(current: Current) -> list[Search | Afresh]:
+def _ways(current: Current) -> list[Search | Anew]:
     """Return the ways to go: on from what is live; where localities are soft, from home; and, where worthwhile, anew.
 
     What was best served off its home node then is not what is now; to go back there, from home, costs no move.
@@ -48,8 +48,8 @@ def _ways(current: Current) -> list[Search | Afresh]:
     searches, at_home = [Search(current)], Current(current.request, current.start, 0.0)
     if current.request.soft and (at_home.live != current.live).any():
         searches.append(Search(at_home))
-    afresh = Afresh.instead(current, np.min([search.reached for search in searches], axis=0))
-    return [*searches, afresh] if afresh else [*searches]
+    anew = Anew.instead(current, np.min([search.reached for search in searches], axis=0))
+    return [*searches, anew] if anew else [*searches]
 
 
 def _within_cap(request: Request, live: Placement) -> Current:

@@ -174,7 +174,8 @@ def checked_locality(locality: Locality | None, off_node: float | None, groups: 
     if off_node is not None and (groups == 1 or locality in ("strict", "none")):
         why = f"{setting('groups')} is 1" if groups == 1 else f"{setting('locality')} is {locality!r}"
         raise InputError(
-            f"{setting('off_node')} is {off_node} but {why}; expected groups and {setting('locality', 'soft')}, or no "
+            f"{setting('off_node')} is {off_node} but {why}; expected {setting('groups')} and "
+            f"{setting('locality', 'soft')}, or no "
             f"{setting('off_node')}"
         )
     if groups == 1 or locality == "none":
@@ -197,7 +198,7 @@ def checked_moves(max_moves: float | None, min_gain: float, current: Placement |
     if isinstance(max_moves, Real) and not isinstance(max_moves, Integral) and 0 <= max_moves <= 1:
         return float(max_moves) * slots
     raise InputError(
-        f"{setting('max_moves')} is {max_moves!r}; expected a whole number of moves, or a share of all slots as a "
+        f"{setting('max_moves')} is {max_moves!r}; expected a whole number of moves, or a share of the live slots as a "
         "float, 0.0 to 1.0"
     )
 

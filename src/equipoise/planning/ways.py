@@ -71,7 +71,7 @@ class Search:
 
 
 @dataclass(frozen=True, eq=False)
-class Afresh:
+class Anew:
     """The way to a plan made afresh, GPUs named so that few experts move: a layer ends there or nowhere.
 
     Attributes
@@ -89,7 +89,7 @@ class Afresh:
     points: Points
 
     @classmethod
-    def instead(cls, current: Current, par: NDArray[np.float64]) -> Afresh | None:
+    def instead(cls, current: Current, par: NDArray[np.float64]) -> Anew | None:
         """Plan layers afresh, where that may be better; None where it is not, or GPUs and slots are not what they were.
 
         par: float64 ``[layers]``, what is reached without.
@@ -107,7 +107,7 @@ class Afresh:
         return cls._renamed(current, layers[better], planned.of_layers(better), reached[better])
 
     @classmethod
-    def _renamed(cls, current: Current, layers: NDArray[np.int64], planned: Found, par: NDArray[np.float64]) -> Afresh:
+    def _renamed(cls, current: Current, layers: NDArray[np.int64], planned: Found, par: NDArray[np.float64]) -> Anew:
         """Name the GPUs of these layers so that few experts move."""
         request, every, experts = current.request, len(current.counts), current.resident.experts
         slots, number = relabel(planned.placement.by_gpu, current.live[layers], experts, request.home_nodes)

@@ -15,8 +15,9 @@ AskedLocality = Annotated[
     Locality | None,
     typer.Option(
         "--locality",
-        help="Whether experts stay on their group's node, may be served on others too, or do not mind.",
-        show_default="strict",
+        help="Whether experts stay on their group's node (strict, where nothing else says otherwise), may be served on "
+        "others too (soft), or live anywhere (none).",
+        show_default=False,
     ),
 ]
 OffNode = Annotated[
