@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from equipoise import InputError, Loads
 
@@ -18,6 +20,28 @@ def test_the_callers_array_is_not_changed():
     counts = np.ones((2, 3, 4))
     assert Loads(counts).sum().counts.tolist() == [[[2.0] * 4] * 3]
     assert counts.tolist() == [[[1.0] * 4] * 3] * 2
+
+
+@given(
+    busy=st.lists(st.booleans(), min_size=1, max_size=12),
+    most=st.integers(1, 13),
+    seed=st.integers(0, 99),
+)
+def test_neighbours_are_added_up_in_parts_as_equal_as_can_be_and_idle_windows_left_out(busy, most, seed):
+    counts = np.random.default_rng(seed).integers(1, 9, (len(busy), 2, 3)) * np.array(busy)[:, None, None]
+    found = Loads(counts).added_up(most).counts
+    left = counts[busy] if any(busy) else counts[-1:]
+    parts = [at * min(most, len(left)) // len(left) for at in range(len(left))]
+    assert found.tolist() == [
+        sum(window for window, of in zip(left, parts, strict=True) if of == part).tolist() for part in range(len(found))
+    ]
+    assert len(found) == min(most, len(left))
+
+
+def test_levelled_loads_have_one_total_in_all_windows_of_a_layer():
+    loads = Loads([[[30, 10], [1, 1]], [[2, 18], [0, 0]], [[0, 0], [3, 1]]])
+    assert loads.levelled.tolist() == [[[22.5, 7.5], [1.5, 1.5]], [[3, 27], [0, 0]], [[0, 0], [2.25, 0.75]]]
+    assert Loads(loads.levelled).levelled.tolist() == loads.levelled.tolist()
 
 
 def test_integers_beyond_doubles_are_rounded():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -72,6 +74,20 @@ class Loads:
         """Logical experts of each layer."""
         return len(self.counts[0, 0])
 
+    @cached_property
+    def levelled(self) -> NDArray[np.float64]:
+        """The loads, every layer scaled to the same total in all windows in which it is not idle."""
+        total = self.counts.sum(axis=2)
+        seen = total > 0
+        usual = total.sum(axis=0) / np.maximum(seen.sum(axis=0), 1)
+        # Shares first: the ratio of two totals may be too large for a float.
+        levelled: NDArray[np.float64] = self.counts / np.where(seen, total, 1.0)[:, :, None]
+        levelled *= usual[:, None]
+        # Equal totals leave every bit as it is.
+        np.copyto(levelled, self.counts, where=(total == usual)[:, :, None])
+        levelled.flags.writeable = False  # all scenarios of these loads share it
+        return levelled
+
     def sum(self) -> Loads:
         """Return the loads of all windows added up into one."""
         return self if self.windows == 1 else Loads(self.counts.sum(axis=0))
@@ -89,9 +105,11 @@ class Loads:
             return Loads(self.counts[-1])
         if len(busy) == self.windows <= most:
             return self
+        counts = self.counts if len(busy) == self.windows else self.counts[busy]
         windows = min(len(busy), most)
-        first = np.searchsorted(np.arange(len(busy)) * windows // len(busy), np.arange(windows))
-        return Loads(np.add.reduceat(self.counts[busy], first, axis=0))
+        first = np.searchsorted(np.arange(len(busy)) * windows // len(busy), np.arange(windows + 1))
+        # Many times faster than np.add.reduceat, which adds up along the first axis.
+        return Loads(np.stack([counts[start:end].sum(axis=0) for start, end in pairwise(first)]))
 
 
 def _as_float64(counts: Any) -> NDArray[np.float64]:

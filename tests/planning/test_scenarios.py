@@ -66,6 +66,18 @@ def test_a_single_window_is_left_as_it_is_bit_for_bit(loads):
     assert scenarios.weights.tolist() == [[1]]
 
 
+@given(st.lists(traffic(most=3), min_size=1, max_size=3))
+def test_side_by_side_every_layer_is_what_it_was_bit_for_bit(several):
+    fewest = min(len(counts) for counts, _ in several)
+    scenarios = [Scenarios(counts[:fewest]) for counts, _ in several]
+    joined = Scenarios.side_by_side(scenarios)
+    assert (joined.windows, joined.layers) == (fewest, LAYERS * len(several))
+    for number, one in enumerate(scenarios):
+        layers = slice(LAYERS * number, LAYERS * (number + 1))
+        assert joined.counts[:, layers].tolist() == one.counts.tolist()
+        assert joined.weights[:, layers].tolist() == one.weights.tolist()
+
+
 @given(traffic())
 def test_mean_and_deviation_are_those_of_numpy(traffic):
     scenarios = Scenarios(*traffic)

@@ -57,16 +57,20 @@ class Scenarios:
     weights: NDArray[np.float64]
 
     def __init__(self, loads: Loads | ArrayLike, weights: ArrayLike | None = None) -> None:
-        counts = (loads if isinstance(loads, Loads) else Loads(loads)).counts
-        total = counts.sum(axis=2)
-        seen = total > 0
-        weight = seen * _checked_weights(weights, total.shape)
+        loads = loads if isinstance(loads, Loads) else Loads(loads)
+        seen = loads.counts.any(axis=2)
+        weight = seen * _checked_weights(weights, seen.shape)
         weight = np.where(weight.any(axis=0), weight, np.where(seen.any(axis=0), seen, 1.0))
-        usual = total.sum(axis=0) / np.maximum(seen.sum(axis=0), 1)
-        # Shares first: the ratio of two totals may be too large for a float. Equal totals leave every bit as it is.
-        even = counts / np.where(seen, total, 1.0)[:, :, None] * usual[:, None]
-        object.__setattr__(self, "counts", np.where((total == usual)[:, :, None], counts, even))
+        object.__setattr__(self, "counts", loads.levelled)
         object.__setattr__(self, "weights", weight / weight.sum(axis=0))
+
+    @classmethod
+    def side_by_side(cls, several: list[Scenarios]) -> Scenarios:
+        """Return the layers of several scenarios, of equally many windows, as those of one; every bit as it is."""
+        joined = object.__new__(cls)
+        object.__setattr__(joined, "counts", np.concatenate([one.counts for one in several], axis=1))
+        object.__setattr__(joined, "weights", np.concatenate([one.weights for one in several], axis=1))
+        return joined
 
     @property
     def windows(self) -> int:
@@ -113,14 +117,14 @@ class Scenarios:
     def _merged(self, kinds: NDArray[np.integer]) -> Scenarios:
         """Merge the windows of the same kind, ``[windows]``: the kind of each."""
         _, first, kind = np.unique(kinds, return_index=True, return_inverse=True)
-        counts, weights = [], []
-        for one in np.argsort(first):
-            weight = self.weights[kind == one]
-            total = weight.sum(axis=0)
-            share = np.divide(weight, total, out=np.zeros_like(weight), where=total > 0)
-            counts.append((share[:, :, None] * self.counts[kind == one]).sum(axis=0))
-            weights.append(total)
-        return Scenarios(np.array(counts), np.array(weights))
+        kind = np.argsort(np.argsort(first))[kind]  # in order of time
+        total = np.zeros((len(first), self.layers))
+        np.add.at(total, kind, self.weights)
+        share = np.divide(self.weights, total[kind], out=np.zeros_like(self.weights), where=total[kind] > 0)
+        counts = np.zeros((len(first), *self.counts.shape[1:]))
+        for window, into in enumerate(kind):
+            counts[into] += share[window][:, None] * self.counts[window]
+        return Scenarios(counts, total)
 
     def peak(self, placement: Placement) -> NDArray[np.float64]:
         """Return the weighted mean over the windows of the largest GPU load, float64 ``[layers]``."""
