@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 # More kinds of traffic than this are taken for noise.
 MOST_FACTORS = 4
 # Rounds of power iteration for each: two that are equally large may end mixed, which is as good.
-ROUNDS = 60
+ROUNDS = 15
+STEPS = 4  # of each round, after which lengths are made 1 again
 # What is smaller than this share of all that varies is rounding.
 LEAST_SIZE = 1e-9
 
@@ -35,10 +36,11 @@ def follow_factors(loads: Loads) -> Scenarios:
     if past.windows < 3:
         return past
     mean = past.counts.mean(axis=0)
-    around = past.counts - mean
+    factors = [(_follow(shares), factor) for shares, factor in _factors(past.counts - mean)]
     come = np.tile(mean, (past.windows - 1, 1, 1))
-    for shares, factor in _factors(around):
-        come += _follow(shares)[:, :, None] * factor
+    for step, window in enumerate(come):  # one at a time, which stays in the processor's cache
+        for shares, factor in factors:
+            window += shares[step][:, None] * factor
     return Scenarios(np.maximum(come, 0.0))
 
 
@@ -55,21 +57,25 @@ def _factors(around: NDArray[np.float64]) -> list[tuple[NDArray[np.float64], NDA
     around: float64 ``[windows, layers, experts]``. The factors are found one by one, by power iteration from the window
     that is farthest from the mean.
     """
-    gram = np.stack([(around * window).sum(axis=2) for window in around])  # [windows, windows, layers]
-    least = LEAST_SIZE * np.diagonal(gram).sum(axis=1)
+    gram = np.empty((len(around), *around.shape[:2]))  # [windows, windows, layers]
+    for at, window in enumerate(around):
+        gram[at, at:] = gram[at:, at] = (around[at:] * window).sum(axis=2)
+    gram = _ratio(gram, np.diagonal(gram).sum(axis=1))
     layers = np.arange(gram.shape[2])
     found: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
     for _ in range(min(MOST_FACTORS, len(around) - 1)):
-        unit = _unit(gram[np.diagonal(gram).argmax(axis=1), :, layers].T, least)
+        unit = _unit(gram[np.diagonal(gram).argmax(axis=1), :, layers].T, LEAST_SIZE)
         for _ in range(ROUNDS):
-            unit = _unit((gram * unit).sum(axis=1), least)
-        gram = gram - (gram * unit).sum(axis=1)[:, None] * unit
+            for _ in range(STEPS):
+                unit = (gram * unit[:, None]).sum(axis=0)
+            unit = _unit(unit, 0.0)
+        gram = gram - unit[:, None] * (gram * unit[:, None]).sum(axis=0)
         found.append((unit, (unit[:, :, None] * around).sum(axis=0)))
     return found
 
 
-def _unit(vectors: NDArray[np.float64], least: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return vectors ``[windows, layers]`` of length 1, or of length 0 where they are shorter than ``least``."""
+def _unit(vectors: NDArray[np.float64], least: float) -> NDArray[np.float64]:
+    """Return vectors ``[windows, layers]`` of length 1, or of length 0 where they are not longer than ``least``."""
     size = np.sqrt((vectors * vectors).sum(axis=0))
     return _ratio(vectors, np.where(size > least, size, 0.0))
 
