@@ -145,7 +145,8 @@ def test_all_methods_are_tested_at_every_cut(ahead):
     cuts = 4 if ahead == 1 else 3
     assert {par.shape for par in found.tested.values()} == {(cuts, LAYERS)}
     assert min(par.min() for par in found.tested.values()) >= 1
-    assert told == [(done, 8 * cuts) for done in range(1, 8 * cuts + 1)]
+    assert {of for _, of in told} == {8 * cuts}
+    assert told[-1] == (8 * cuts, 8 * cuts)
 
 
 FORECAST = """

@@ -28,7 +28,7 @@ AUTO: Method = "auto"
 AS_GIVEN = "as given"  # what takes the place of a method where scenarios are planned for
 
 # A window should hold enough to tell traffic from chance.
-MOST_WINDOWS = 64
+MOST_WINDOWS = 32
 # What is chosen where nothing speaks for another.
 FIRST = "recent"
 # From each recent window to the one before it, the weight falls by this factor.
@@ -61,7 +61,7 @@ def forecast(
     Parameters
     ----------
     loads : Loads or array_like, ``[windows, layers, experts]`` or fewer axes
-        The windows of the past, the oldest first. Idle ones are left out, and of more than 64 neighbours are added up.
+        The windows of the past, the oldest first. Idle ones are left out, and of more than 32 neighbours are added up.
     cluster : Cluster
         What will be planned on.
     method : str

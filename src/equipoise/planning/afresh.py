@@ -25,7 +25,7 @@ def plan_afresh(request: Request) -> Found:
     if request.cluster.dead or request.soft:
         whole = replace(request.cluster, dead=())
         start = plan_afresh(replace(request, cluster=whole, off_node=0.0, progress=None)).placement
-        return _relieved(request, start)
+        return relieved(request, start)
     if request.scenarios.windows == 1:
         placement = _placed(request.scenarios.mean, request)
         return Found(placement, np.zeros(placement.layers, np.int64), declined=None, home=None)
@@ -35,7 +35,7 @@ def plan_afresh(request: Request) -> Found:
         # What is best for one load is no better a start for several.
         start = _placed(likely, replace(request, settings=SETTINGS["fast"], progress=None))
         progress = part_of(request.progress, number, len(request.settings.start_deviations))
-        found.append(_relieved(replace(request, progress=progress), start))
+        found.append(relieved(replace(request, progress=progress), start))
     return _best(found, request)
 
 
@@ -43,7 +43,7 @@ def _placed(counts: NDArray[np.float64], request: Request) -> Placement:
     return Placement(four_steps(counts, request), request.cluster, counts.shape[1])
 
 
-def _relieved(request: Request, start: Placement) -> Found:
+def relieved(request: Request, start: Placement) -> Found:
     """Search on from a placement in which nothing is live yet, so that moves are free."""
     current = Current(request, start, request.off_node)
     trail = search(current)
