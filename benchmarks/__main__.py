@@ -15,6 +15,7 @@ from benchmarks.cold import cold_start
 from benchmarks.compare import compare
 from benchmarks.engines import HOW_TO_GET as HOW_TO_GET_VLLM
 from benchmarks.engines import call, called_of, import_vllm
+from benchmarks.forecasting import time_forecasts
 from benchmarks.loads import RECORDED, cases_of, counts_of
 from benchmarks.peers import HOW_TO_GET, load_peers
 from benchmarks.planner import Equipoise
@@ -28,6 +29,8 @@ from benchmarks.report import (
     comparison_table,
     engines_json,
     engines_table,
+    forecast_json,
+    forecast_table,
     replanning_json,
     replanning_table,
     scale_json,
@@ -143,6 +146,16 @@ def windows_command(
     if loads is None:
         raise InputError("the windows are recorded loads; name their folder with --loads")
     _print(windows_json if as_json else windows_table, time_windows(loads, cast("list[Effort]", effort), rounds))
+
+
+@app.command("forecast")
+def forecast_command(
+    beside: Annotated[Path | None, typer.Option(help="Checkout of an earlier version, to be timed in turns.")] = None,
+    rounds: Rounds = 3,
+    as_json: AsJson = False,
+) -> None:
+    """Forecast from as many steps as SGLang records, and plan: how long it takes in processes of their own."""
+    _print(forecast_json if as_json else forecast_table, time_forecasts(beside, rounds))
 
 
 @app.command("engines")

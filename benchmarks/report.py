@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from benchmarks.cases import Case
     from benchmarks.compare import Result
     from benchmarks.engines import Called
+    from benchmarks.forecasting import Forecasted
     from benchmarks.replanning import Replanned
     from benchmarks.replanning_cases import Replanning
     from benchmarks.scale import Scaled
@@ -62,6 +63,15 @@ def windows_table(found: Sequence[Windowed]) -> Table:
     table = Table("effort", "windows", "ms", "PAR")
     for one in found:
         table.add_row(one.effort, str(one.windows), f"{one.ms:.1f}", f"{one.par:.4f}")
+    return table
+
+
+def forecast_table(found: Sequence[Forecasted]) -> Table:
+    """Return how long forecasts and their plans take."""
+    table = Table("windows", "version", "forecast ms", "plan ms", "PAR ahead", "ms / this version's")
+    for one in found:
+        times = f"{one.forecast_ms:.0f}", f"{one.plan_ms:.0f}"
+        table.add_row(str(one.windows), one.version, *times, f"{one.par:.4f}", f"{one.times_this:.2f}")
     return table
 
 
@@ -117,6 +127,11 @@ def ahead_json(found: Sequence[tuple[Series, Sequence[Ahead]]]) -> str:
 
 def windows_json(found: Sequence[Windowed]) -> str:
     """Return the same as JSON: a list with a line for each effort and number of windows."""
+    return _json(asdict(one) for one in found)
+
+
+def forecast_json(found: Sequence[Forecasted]) -> str:
+    """Return the same as JSON: a list with a line for each number of windows and version."""
     return _json(asdict(one) for one in found)
 
 
