@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from equipoise.planning.effort import Effort
     from equipoise.placement import Locality
+    from equipoise.planning.effort import Effort
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ import numpy as np
 from hypothesis import strategies as st
 
 from equipoise import Cluster, Placement, Scenarios, plan
+from equipoise.planning.current import resident
+from equipoise.planning.homes import homes, off_node_load
 
 LOCALITIES = [{"locality": "strict"}, {"locality": "soft"}, {"off_node": 0.0}, {"off_node": 0.1}, {"locality": "none"}]
 LOADS = {
@@ -26,6 +28,16 @@ class Situation:
     cluster: Cluster
     settings: dict[str, Any]
     current: Placement
+
+    @property
+    def within_its_cap(self) -> bool:
+        """Whether no more load than is allowed is off its home node in what is live, under the loads that come."""
+        if "off_node" not in self.settings:
+            return True
+        loads = self.loads.mean if isinstance(self.loads, Scenarios) else self.loads
+        live = resident(self.current, self.cluster)
+        off = off_node_load(live, loads, homes(live, self.settings["groups"])).sum()
+        return bool(off <= self.settings["off_node"] * loads.sum())
 
     def plan(self, **changes: Any):
         return plan(self.loads, self.cluster, **({"current": self.current} | self.settings | changes))

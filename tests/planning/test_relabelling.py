@@ -36,7 +36,7 @@ def contents(slots, nodes) -> list[list[list[int]]]:
 @given(placements(most_nodes=3))
 def test_nodes_hold_the_same_gpus_under_other_names(placement):
     slots, live, experts, nodes = placement
-    for before, after in zip(slots, relabel(slots, live, experts, nodes), strict=True):
+    for before, after in zip(slots, relabel(slots, live, experts, nodes).slots, strict=True):
         assert contents(after, nodes) == contents(before, nodes)
 
 
@@ -44,7 +44,7 @@ def test_nodes_hold_the_same_gpus_under_other_names(placement):
 @given(placements())
 def test_no_other_names_keep_more_experts_where_they_are(placement):
     slots, live, experts, _ = placement
-    for layer, renamed in enumerate(relabel(slots, live, experts, nodes=1)):
+    for layer, renamed in enumerate(relabel(slots, live, experts, nodes=1).slots):
         others = [overlap(slots[layer][list(names)], live[layer]) for names in permutations(range(len(renamed)))]
         assert overlap(renamed, live[layer]) == max(others)
 
@@ -54,7 +54,7 @@ def test_no_other_names_keep_more_experts_where_they_are(placement):
 def test_no_other_names_within_the_nodes_keep_more_experts_where_they_are(placement):
     slots, live, experts, nodes = placement
     gpus = slots.shape[1] // nodes
-    for layer, renamed in enumerate(relabel(slots, live, experts, nodes)):
+    for layer, renamed in enumerate(relabel(slots, live, experts, nodes).slots):
         for first in range(0, nodes * gpus, gpus):
             node, before = renamed[first : first + gpus], live[layer, first : first + gpus]
             others = [overlap(node[list(names)], before) for names in permutations(range(gpus))]
@@ -65,7 +65,7 @@ def test_no_other_names_within_the_nodes_keep_more_experts_where_they_are(placem
 @given(placements(most_nodes=3))
 def test_an_expert_that_its_gpu_holds_already_keeps_its_slot(placement):
     slots, live, experts, nodes = placement
-    for before, after in zip(live, relabel(slots, live, experts, nodes), strict=True):
+    for before, after in zip(live, relabel(slots, live, experts, nodes).slots, strict=True):
         kept = (before[:, :, None] == after[:, None, :]).any(axis=2)
         np.testing.assert_array_equal(after[kept], before[kept])
 
@@ -73,4 +73,4 @@ def test_an_expert_that_its_gpu_holds_already_keeps_its_slot(placement):
 def test_a_node_that_only_changed_its_name_gets_it_back():
     live = np.array([[[0, 1], [2, 3], [4, 5], [6, 7]]])
     slots = np.array([[[7, 6], [4, 5], [3, 2], [0, 1]]])
-    assert relabel(slots, live, experts=8, nodes=2).tolist() == live.tolist()
+    assert relabel(slots, live, experts=8, nodes=2).slots.tolist() == live.tolist()

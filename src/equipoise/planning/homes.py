@@ -24,13 +24,26 @@ def homes(placement: Placement, groups: int) -> NDArray[np.int64]:
     layers, experts, cluster = placement.layers, placement.experts, placement.cluster
     if groups == 1:
         return np.full((layers, experts), ANYWHERE)
-    from scipy.optimize import linear_sum_assignment
-
     by_node = placement.held.reshape(layers, cluster.nodes, cluster.gpus_per_node, groups, experts // groups)
     replicas = by_node.sum(axis=(2, 4)).swapaxes(1, 2)
-    nodes = np.repeat(np.arange(cluster.nodes), groups // cluster.nodes)
-    home = np.stack([nodes[linear_sum_assignment(layer[:, nodes], maximize=True)[1]] for layer in replicas])
+    home = replicas.argmax(axis=2) if _each_on_one(replicas) else _assigned(replicas)
     return np.repeat(home, experts // groups, axis=1)
+
+
+def _each_on_one(replicas: NDArray[np.int64]) -> bool:
+    """Return whether every group is on one node and every node has as many; replicas: ``[layers, groups, nodes]``."""
+    groups, nodes = replicas.shape[1:]
+    on = replicas > 0
+    return bool((on.sum(axis=2) == 1).all() and (on.sum(axis=1) * nodes == groups).all())
+
+
+def _assigned(replicas: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the node of each group, int64 ``[layers, groups]``, where most replicas stay at home."""
+    from scipy.optimize import linear_sum_assignment
+
+    groups, nodes = replicas.shape[1:]
+    seats = np.repeat(np.arange(nodes), groups // nodes)
+    return np.stack([seats[linear_sum_assignment(layer[:, seats], maximize=True)[1]] for layer in replicas])
 
 
 def off_node_load(placement: Placement, counts: NDArray[np.float64], home: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -9,6 +9,7 @@ import numpy as np
 from equipoise.placement import Placement
 from equipoise.planning.current import Current
 from equipoise.planning.homes import off_node_load
+from equipoise.planning.request import part_of
 from equipoise.planning.searching import Found, Points, affordable_stops, no_search
 from equipoise.planning.ways import Anew, Search
 
@@ -45,9 +46,10 @@ def _ways(current: Current) -> list[Search | Anew]:
 
     What was best served off its home node then is not what is now; to go back there, from home, costs no move.
     """
-    searches, at_home = [Search(current)], Current(current.request, current.start, 0.0)
-    if current.request.soft and (at_home.live != current.live).any():
-        searches.append(Search(at_home))
+    at_home = Current(current.request, current.start, 0.0)
+    starts = [current, at_home] if current.request.soft and (at_home.live != current.live).any() else [current]
+    progress = [part_of(current.request.progress, number, len(starts)) for number in range(len(starts))]
+    searches = [Search(*one) for one in zip(starts, progress, strict=True)]
     anew = Anew.instead(current, np.min([search.reached for search in searches], axis=0))
     return [*searches, anew] if anew else [*searches]
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from equipoise.planning.current import Current
+    from equipoise.planning.request import Progress
     from equipoise.solver.history import History
     from equipoise.solver.replanning import StopRules
 
@@ -88,15 +89,15 @@ class Points(NamedTuple):
         return cls(*(np.concatenate(column, axis=1) for column in zip(*ways, strict=True)))
 
 
-def search(current: Current) -> Trail:
+def search(current: Current, progress: Progress | None) -> Trail:
     """Go from the resident placement as far as changes pay."""
     most = np.full(len(current.counts), MOST_CHANGES_PER_SLOT * current.request.cluster.live_slots)
-    return _search(current, most, None)
+    return _search(current, most, None, progress)
 
 
 def no_search(current: Current) -> Trail:
     """Fill what is empty, and stay there."""
-    return _search(current, np.zeros(len(current.counts), np.int64), None)
+    return _search(current, np.zeros(len(current.counts), np.int64))
 
 
 def stopped(current: Current, trail: Trail, stops: NDArray[np.int64]) -> Trail:
@@ -131,7 +132,9 @@ def affordable_stops(current: Current, ways: list[Points]) -> tuple[NDArray[np.i
     return (stops, None) if worth_it else (stay, mean_par(stops))
 
 
-def _search(current: Current, most_changes: NDArray[np.int64], earlier: Trail | None) -> Trail:
+def _search(
+    current: Current, most_changes: NDArray[np.int64], earlier: Trail | None = None, progress: Progress | None = None
+) -> Trail:
     """Search every layer, or make the changes of an earlier search again, as far as changes are allowed.
 
     Loads are in units of the mean GPU load of their layer, so that no square of one is too large or too small.
@@ -170,7 +173,7 @@ def _search(current: Current, most_changes: NDArray[np.int64], earlier: Trail | 
         return search_part
 
     workers = request.workers or worthwhile_workers(layers * request.cluster.live_slots * SEARCHES_PER_SLOT)
-    share_out(layers, min(workers, layers), begin, None if earlier else request.progress)
+    share_out(layers, min(workers, layers), begin, progress)
     return Trail(slots, relieved, changes, history)
 
 

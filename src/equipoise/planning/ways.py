@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from equipoise.planning.current import Current
-    from equipoise.planning.request import Request
+    from equipoise.planning.request import Progress, Request
     from equipoise.planning.searching import Found, Trail
 
 # Of several windows, or with soft locality, all layers are planned afresh or none. That takes as long as a plan from
@@ -35,11 +35,12 @@ class Search:
     """The way of a search from what stays where it is: a layer may end after any of its changes."""
 
     current: Current
+    progress: Progress | None
 
     @cached_property
     def trail(self) -> Trail:
         """Where it ended."""
-        return search(self.current)
+        return search(self.current, self.progress)
 
     @cached_property
     def points(self) -> Points:
