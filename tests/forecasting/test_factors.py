@@ -105,3 +105,11 @@ def test_two_windows_may_both_come_again_since_they_say_nothing_of_what_lasts(wi
 def test_idle_layers_stay_idle():
     past = np.concatenate([mixed([0.2, 0.6, 0.3]), np.zeros((3, 1, 4))], axis=1)
     assert not follow_factors(Loads(past)).counts[:, 1].any()
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("power", [-1000, -500, 500, 1000])
+def test_loads_of_any_size_are_followed_alike(power):
+    past = np.random.default_rng(0).lognormal(0, 1, (5, 2, 8))
+    far = follow_factors(Loads(np.ldexp(past, power))).counts
+    np.testing.assert_array_equal(far, np.ldexp(follow_factors(Loads(past)).counts, power))

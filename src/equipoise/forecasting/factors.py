@@ -35,13 +35,16 @@ def follow_factors(loads: Loads) -> Scenarios:
     past = Scenarios(loads)
     if past.windows < 3:
         return past
-    mean = past.counts.mean(axis=0)
-    factors = [(_follow(shares), factor) for shares, factor in _factors(past.counts - mean)]
+    # Powers of 2 change no digit; squares of loads as they are may be too large or too small for a float.
+    unit = np.ldexp(1.0, np.frexp(past.counts.max(axis=(0, 2)))[1] - 1)[:, None]
+    counts = past.counts / unit
+    mean = counts.mean(axis=0)
+    factors = [(_follow(shares), factor) for shares, factor in _factors(counts - mean)]
     come = np.tile(mean, (past.windows - 1, 1, 1))
     for step, window in enumerate(come):  # one at a time, which stays in the processor's cache
         for shares, factor in factors:
             window += shares[step][:, None] * factor
-    return Scenarios(np.maximum(come, 0.0))
+    return Scenarios(np.maximum(come, 0.0) * unit)
 
 
 def _follow(shares: NDArray[np.float64]) -> NDArray[np.float64]:
