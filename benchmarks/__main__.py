@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.progress import track
 
 from benchmarks.ahead import plan_ahead
+from benchmarks.beside import time_waits
 from benchmarks.cold import cold_start
 from benchmarks.compare import compare
 from benchmarks.engines import HOW_TO_GET as HOW_TO_GET_VLLM
 from benchmarks.engines import call, called_of, import_vllm
-from benchmarks.forecasting import time_forecasts
 from benchmarks.loads import RECORDED, cases_of, counts_of
 from benchmarks.peers import HOW_TO_GET, load_peers
 from benchmarks.planner import Equipoise
@@ -24,13 +24,13 @@ from benchmarks.replanning_cases import replannings_of
 from benchmarks.report import (
     ahead_json,
     ahead_table,
+    beside_json,
+    beside_table,
     cold_table,
     comparison_json,
     comparison_table,
     engines_json,
     engines_table,
-    forecast_json,
-    forecast_table,
     replanning_json,
     replanning_table,
     scale_json,
@@ -148,14 +148,14 @@ def windows_command(
     _print(windows_json if as_json else windows_table, time_windows(loads, cast("list[Effort]", effort), rounds))
 
 
-@app.command("forecast")
-def forecast_command(
-    beside: Annotated[Path | None, typer.Option(help="Checkout of an earlier version, to be timed in turns.")] = None,
+@app.command("beside")
+def beside_command(
+    earlier: Annotated[Path, typer.Argument(metavar="FOLDER", help="Checkout of an earlier version.")],
     rounds: Rounds = 3,
     as_json: AsJson = False,
 ) -> None:
-    """Forecast from as many steps as SGLang records, and plan: how long it takes in processes of their own."""
-    _print(forecast_json if as_json else forecast_table, time_forecasts(beside, rounds))
+    """Time what users wait for, beside an earlier version, in turns and in processes of their own."""
+    _print(beside_json if as_json else beside_table, time_waits(earlier, rounds))
 
 
 @app.command("engines")

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from benchmarks.ahead import Ahead
+    from benchmarks.beside import Waited
     from benchmarks.cases import Case
     from benchmarks.compare import Result
     from benchmarks.engines import Called
-    from benchmarks.forecasting import Forecasted
     from benchmarks.replanning import Replanned
     from benchmarks.replanning_cases import Replanning
     from benchmarks.scale import Scaled
@@ -66,12 +66,11 @@ def windows_table(found: Sequence[Windowed]) -> Table:
     return table
 
 
-def forecast_table(found: Sequence[Forecasted]) -> Table:
-    """Return how long forecasts and their plans take."""
-    table = Table("windows", "version", "forecast ms", "plan ms", "PAR ahead", "ms / this version's")
+def beside_table(found: Sequence[Waited]) -> Table:
+    """Return how long users of each version wait."""
+    table = Table("what is waited for", "version", "ms", "PAR", "ms / this version's")
     for one in found:
-        times = f"{one.forecast_ms:.0f}", f"{one.plan_ms:.0f}"
-        table.add_row(str(one.windows), one.version, *times, f"{one.par:.4f}", f"{one.times_this:.2f}")
+        table.add_row(one.wait, one.version, f"{one.ms:.0f}", f"{one.par:.4f}", f"{one.times_this:.2f}")
     return table
 
 
@@ -130,8 +129,8 @@ def windows_json(found: Sequence[Windowed]) -> str:
     return _json(asdict(one) for one in found)
 
 
-def forecast_json(found: Sequence[Forecasted]) -> str:
-    """Return the same as JSON: a list with a line for each number of windows and version."""
+def beside_json(found: Sequence[Waited]) -> str:
+    """Return the same as JSON: a list with a line for each wait and version."""
     return _json(asdict(one) for one in found)
 
 
