@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from equipoise.errors import InputError
-from equipoise.formats.files.refusals import shown
+from equipoise.formats.files.refusals import listed, shown
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,6 +32,24 @@ def read_json(path: Path) -> Any:
         raise
     except ValueError as error:  # Python refuses whole numbers of thousands of digits
         raise InputError(f"not JSON that can be read: {error}") from None
+
+
+def check_keys(name: str, content: Any, keys: tuple[str, ...], optional: tuple[str, ...] = ()) -> None:
+    """Refuse what is no object with exactly these keys, and those that are optional.
+
+    Raises
+    ------
+    InputError
+        If it is no object, lacks a key, or has another.
+    """
+    if not isinstance(content, dict):
+        raise InputError(f"{name} is {shown(content)}; expected an object with {', '.join(keys)}")
+    missing = [key for key in keys if key not in content]
+    unknown = [key for key in content if key not in keys + optional]
+    if missing:
+        raise InputError(f"{name} lacks {', '.join(missing)}; expected {', '.join(keys)}")
+    if unknown:
+        raise InputError(f"{name} has {listed(unknown)}; expected {', '.join(keys)} only")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import re
-import warnings
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from equipoise.errors import InputError
-from equipoise.formats.loads.long_form import COLUMNS, columns_of_loads, loads_of_columns, places_of
+from equipoise.formats.files.columns import read_csv_columns
+from equipoise.formats.loads.long_form import COLUMNS, columns_of_loads, loads_of_columns
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,26 +29,7 @@ def read_csv(path: Path) -> Loads:
     InputError
         If it is no such table, or a field of the four columns is no number.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # NumPy warns of a table without rows, which is refused below
-            places = places_of(next(csv.reader([file.readline()]), []))
-            rows = np.loadtxt(
-                file,
-                delimiter=",",
-                comments=None,
-                quotechar='"',
-                usecols=list(places.values()),
-                ndmin=2,
-                dtype=np.float64,
-            )
-    except UnicodeDecodeError as error:
-        raise InputError(f"not CSV: byte {error.start} is not UTF-8 text") from None
-    except (InputError, OSError, MemoryError):
-        raise
-    except (ValueError, csv.Error) as error:
-        raise InputError(f"not a table of numbers: {error}") from None
-    return loads_of_columns(dict(zip(places, rows.T, strict=True)), path)
+    return loads_of_columns(read_csv_columns(COLUMNS, path), path)
 
 
 def encode_csv(loads: Loads) -> str:

@@ -7,35 +7,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from equipoise.errors import InputError
-from equipoise.formats.files.refusals import listed
 from equipoise.formats.files.size_guard import check_numbers
 from equipoise.formats.loads.counts import recorded_counts
 from equipoise.loads import Loads
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
 
 INDICES = ("window", "layer", "expert")
 COLUMNS = (*INDICES, "load")
-
-
-def places_of(columns: Sequence[str]) -> dict[str, int]:
-    """Return where the four columns are among those of a table, whatever their case; there may be others.
-
-    Raises
-    ------
-    InputError
-        If one is missing or there twice.
-    """
-    names = [name.strip().lower() for name in columns]
-    for name in COLUMNS:
-        if names.count(name) != 1:
-            found = "no column" if name not in names else "more than one column"
-            raise InputError(f"has {found} {name} among {listed(columns)}; expected {', '.join(COLUMNS)}")
-    return {name: names.index(name) for name in COLUMNS}
 
 
 def loads_of_columns(columns: Mapping[str, NDArray[Any]], path: Path) -> Loads:

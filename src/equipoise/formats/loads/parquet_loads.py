@@ -6,8 +6,9 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from equipoise.errors import InputError
+from equipoise.formats.files.columns import places_of
 from equipoise.formats.files.size_guard import check_numbers
-from equipoise.formats.loads.long_form import COLUMNS, columns_of_loads, loads_of_columns, places_of
+from equipoise.formats.loads.long_form import COLUMNS, columns_of_loads, loads_of_columns
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,9 +37,8 @@ def read_parquet(path: Path) -> Loads:
         with path.open("rb") as file:
             size = path.stat().st_size  # no list or text in the file's directory is longer than the file itself
             table = parquet.ParquetFile(file, thrift_string_size_limit=size, thrift_container_size_limit=size)
-            fields = {
-                name: table.schema_arrow.field(place) for name, place in places_of(table.schema_arrow.names).items()
-            }
+            schema = table.schema_arrow
+            fields = {name: schema.field(place) for name, place in places_of(COLUMNS, schema.names).items()}
             for name, field in fields.items():
                 if not arrow.types.is_integer(field.type) and not (
                     name == "load" and arrow.types.is_floating(field.type)

@@ -28,8 +28,8 @@ from typing import TYPE_CHECKING, Any
 
 from equipoise.cluster import Cluster
 from equipoise.errors import InputError
-from equipoise.formats.files.json_text import read_json
-from equipoise.formats.files.refusals import listed, shown
+from equipoise.formats.files.json_text import check_keys, read_json
+from equipoise.formats.files.refusals import shown
 from equipoise.formats.placements.slot_lists import check_slot_lists
 from equipoise.placement import Placement
 
@@ -91,8 +91,8 @@ def _placement(content: Any) -> Placement:
     version = content.get("version")
     if type(version) is not int or version not in KEYS:
         raise InputError(f"version is {shown(version)}; this Equipoise reads versions 1 to {VERSION}")
-    _check_keys("the placement", content, KEYS[version], optional=("decoder_layers",) if version > 1 else ())
-    _check_keys("cluster", content["cluster"], CLUSTER_COUNTS, optional=("dead",))
+    check_keys("the placement", content, KEYS[version], optional=("decoder_layers",) if version > 1 else ())
+    check_keys("cluster", content["cluster"], CLUSTER_COUNTS, optional=("dead",))
     for key in CLUSTER_COUNTS:
         _check_count(f"cluster: {key}", content["cluster"][key])
     dead = content["cluster"].get("dead", [])
@@ -112,17 +112,6 @@ def _placement(content: Any) -> Placement:
         off_node=content.get("off_node", 1.0),
         decoder_layers=content.get("decoder_layers"),
     )
-
-
-def _check_keys(name: str, content: Any, keys: tuple[str, ...], optional: tuple[str, ...] = ()) -> None:
-    if not isinstance(content, dict):
-        raise InputError(f"{name} is {shown(content)}; expected an object with {', '.join(keys)}")
-    missing = [key for key in keys if key not in content]
-    unknown = [key for key in content if key not in keys + optional]
-    if missing:
-        raise InputError(f"{name} lacks {', '.join(missing)}; expected {', '.join(keys)}")
-    if unknown:
-        raise InputError(f"{name} has {listed(unknown)}; expected {', '.join(keys)} only")
 
 
 def _check_count(name: str, value: Any) -> None:
