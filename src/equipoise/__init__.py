@@ -6,8 +6,11 @@ from equipoise.errors import InputError
 from equipoise.forecasting.forecast import forecast
 from equipoise.formats import (
     Deployment,
+    read_cost,
     read_loads,
+    read_model,
     read_placement,
+    write_cost,
     write_loads,
     write_placement,
     write_split,
@@ -27,19 +30,25 @@ from equipoise.serving.best_split import Split, least_peak_split
 from equipoise.serving.slot_shares import slot_shares
 from equipoise.synthetic.sample import sample_loads
 from equipoise.synthetic.traces import synthetic_trace
+from equipoise.timing.conditions import Conditions
+from equipoise.timing.expert_cost import ExpertCost
+from equipoise.timing.known_models import Model
 
 __all__ = [
     "Afresh",
     "Balance",
     "Cluster",
+    "Conditions",
     "Costs",
     "DeepSeekRule",
     "Deployment",
+    "ExpertCost",
     "FewMoves",
     "Forecast",
     "InputError",
     "Loads",
     "Migration",
+    "Model",
     "Never",
     "Oracle",
     "Placement",
@@ -55,7 +64,9 @@ __all__ = [
     "forecast",
     "least_peak_split",
     "plan",
+    "read_cost",
     "read_loads",
+    "read_model",
     "read_placement",
     "rebalance_experts",
     "sample_loads",
@@ -63,6 +74,7 @@ __all__ = [
     "slot_shares",
     "synthetic_trace",
     "warm_up",
+    "write_cost",
     "write_loads",
     "write_placement",
     "write_split",

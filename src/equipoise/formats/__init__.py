@@ -1,13 +1,15 @@
-"""One file per file format: read and write loads and placements."""
+"""One file per file format: read and write loads, placements and costs; read models."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from equipoise.formats.costs import encode_cost, read_cost_file
 from equipoise.formats.deployment import Deployment
 from equipoise.formats.files.atomic import check_writable, write_whole
 from equipoise.formats.files.refusals import naming
+from equipoise.formats.model_config import read_config
 from equipoise.formats.registry import (
     LOADS,
     LOADS_WRITTEN,
@@ -18,17 +20,23 @@ from equipoise.formats.registry import (
 )
 from equipoise.formats.sniffing import Glimpse
 from equipoise.formats.splits import write_split
+from equipoise.timing.known_models import MODELS, known_model
 
 if TYPE_CHECKING:
     from equipoise.loads import Loads
     from equipoise.placement import Placement
+    from equipoise.timing.expert_cost import ExpertCost
+    from equipoise.timing.known_models import Model
 
 __all__ = [
     "Deployment",
     "check_placement_path",
     "holds_placement",
+    "read_cost",
     "read_loads",
+    "read_model",
     "read_placement",
+    "write_cost",
     "write_loads",
     "write_placement",
     "write_split",
@@ -181,3 +189,69 @@ def write_placement(
         content = PLACEMENTS[name].encode(placement, deployment)
     write_whole(path, content)
     return name
+
+
+def read_cost(path: str | Path, model: Model | None = None) -> ExpertCost:
+    """Read what the tokens of experts take on a GPU.
+
+    Parameters
+    ----------
+    path : str or Path
+        What :func:`write_cost` wrote, or CSV with the columns ``tokens`` and ``microseconds``: what so many tokens of
+        one expert take. Its rows may fall here and there, by 15 % at most; they are levelled, and
+        ``cost.table.levelled`` says by how much.
+    model : Model, optional
+        The model that it shall be for; without it, sizes are not compared.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read as a cost, or is for experts of another size; the message begins with the file's
+        name.
+    """
+    path = Path(path)
+    with naming(path):
+        cost = read_cost_file(path)
+        if model is not None:
+            cost.conditions.check_model(model)
+    return cost
+
+
+def write_cost(cost: ExpertCost, path: str | Path) -> None:
+    """Write a cost as JSON, whole or not at all.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written.
+    """
+    write_whole(path, encode_cost(cost))
+
+
+def read_model(model: str | Path) -> Model:
+    """Return a model by its name, or read its own ``config.json``.
+
+    Parameters
+    ----------
+    model : str or Path
+        A name in :data:`equipoise.timing.known_models.MODELS`, whatever its case, or else the file or the folder that
+        it is in.
+
+    Raises
+    ------
+    InputError
+        If there is no such model, or the file is not that of a model with experts; then the message begins with the
+        file's name.
+
+    Examples
+    --------
+    >>> model = read_model("DeepSeek-V3")
+    >>> model.experts, model.top_k, model.first_moe_layer, model.layers
+    (256, 8, 3, 61)
+    """
+    path = Path(model)
+    if str(model).lower() in MODELS or not path.exists():
+        return known_model(str(model))
+    path = path / "config.json" if path.is_dir() else path
+    with naming(path):
+        return read_config(path)

@@ -1,0 +1,1 @@
+"""What tokens take on a GPU, in microseconds."""
