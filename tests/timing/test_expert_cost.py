@@ -87,6 +87,13 @@ def test_the_residual_is_the_relative_error_and_the_scatter_what_gpus_do_not_sha
     assert wave.scatter < wave.residual / 10
 
 
+def test_a_cost_can_be_judged_by_other_measurements_than_it_was_fitted_on():
+    tokens, time = measurements(COST)
+    judged = COST.judged(tokens, 2 * time)
+    assert (judged.residual, judged.scatter) == pytest.approx((0.5, 0), abs=1e-12)
+    assert judged.gpu_time(tokens[0]) == time[0]
+
+
 def test_tokens_beyond_those_measured_go_on_as_before_and_are_told():
     tokens, time = measurements(COST)
     fitted = ExpertCost.fit(tokens, time)

@@ -135,9 +135,7 @@ class ExpertCost:
             measured_to=float(counts.max()),
             conditions=conditions,
         )
-        predicted = fitted.gpu_time(counts)
-        error = (predicted / times - 1)[np.argsort(predicted, kind="stable")]
-        return replace(fitted, residual=_rms(error), scatter=_rms(np.diff(error)) / 2**0.5)
+        return fitted.judged(counts, times)
 
     @classmethod
     def roofline(cls, gpu: Gpu | str, model: Model, dtype: Dtype) -> ExpertCost:
@@ -175,6 +173,22 @@ class ExpertCost:
             tiles={ROOFLINE_TILE: 1e6 * multiplied},
             conditions=Conditions(hidden_size=model.hidden_size, expert_size=model.expert_size, dtype=dtype),
         )
+
+    def judged(self, tokens: ArrayLike, microseconds: ArrayLike) -> ExpertCost:
+        """Return the same cost with its residual and scatter on these measurements, given as :meth:`fit` takes them.
+
+        The scatter comes from differences between the errors of measurements that are next to each other in expected
+        time: what both are off by falls out.
+
+        Raises
+        ------
+        InputError
+            As :meth:`fit` does.
+        """
+        counts, times = _measurements(tokens, microseconds)
+        expected = self.gpu_time(counts)
+        error = (expected / times - 1)[np.argsort(expected, kind="stable")]
+        return replace(self, residual=_rms(error), scatter=_rms(np.diff(error)) / 2**0.5)
 
     def over_link(self, token_bytes: int, bandwidth: float) -> ExpertCost:
         """Return the same cost, and besides what sending each token there and back does.
@@ -215,17 +229,12 @@ class ExpertCost:
         return np.asarray(time if self.table is None else time + self.table(counts))
 
     def gpu_time(self, tokens: ArrayLike) -> NDArray[np.float64]:
-        """Return the microseconds that GPUs take for the tokens of their slots.
+        """Return the microseconds that GPUs take for the tokens of their slots: one for each GPU.
 
         Parameters
         ----------
         tokens : array_like, ``[..., slots]``
-            Tokens of each slot.
-
-        Returns
-        -------
-        ndarray, float64 ``[...]``
-            Microseconds of each GPU.
+            Tokens of each slot of each GPU.
 
         Raises
         ------
