@@ -16,6 +16,7 @@ from benchmarks.cold import cold_start
 from benchmarks.compare import compare
 from benchmarks.engines import HOW_TO_GET as HOW_TO_GET_VLLM
 from benchmarks.engines import call, called_of, import_vllm
+from benchmarks.layer_time import choose_slots, foretell, read_timings
 from benchmarks.loads import RECORDED, cases_of, counts_of
 from benchmarks.peers import HOW_TO_GET, load_peers
 from benchmarks.planner import Equipoise
@@ -26,16 +27,19 @@ from benchmarks.report import (
     ahead_table,
     beside_json,
     beside_table,
+    chosen_table,
     cold_table,
     comparison_json,
     comparison_table,
     engines_json,
     engines_table,
+    foretold_table,
     replanning_json,
     replanning_table,
     scale_json,
     scale_table,
     show,
+    time_json,
     windows_json,
     windows_table,
 )
@@ -156,6 +160,21 @@ def beside_command(
 ) -> None:
     """Time what users wait for, beside an earlier version, in turns and in processes of their own."""
     _print(beside_json if as_json else beside_table, time_waits(earlier, rounds))
+
+
+@app.command("time")
+def time_command(
+    measured: Annotated[Path, typer.Option(help="Folder of measured times.")],
+    as_json: AsJson = False,
+) -> None:
+    """Foretell times of GPUs that were measured, and choose slots by them."""
+    timings = read_timings(measured, "timings")
+    foretold, chosen = foretell(timings, read_timings(measured, "spares")), choose_slots(timings)
+    if as_json:
+        typer.echo(time_json(foretold, chosen))
+    else:
+        show(foretold_table(foretold))
+        show(chosen_table(chosen))
 
 
 @app.command("engines")

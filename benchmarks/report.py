@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.verdict import ahead_misses, misses, replanning_misses
+from benchmarks.verdict import ahead_misses, choice_misses, foretold_misses, misses, replanning_misses
 from equipoise.forecasting.forecast import AUTO
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from benchmarks.cases import Case
     from benchmarks.compare import Result
     from benchmarks.engines import Called
+    from benchmarks.layer_time import Chosen, Foretold
     from benchmarks.replanning import Replanned
     from benchmarks.replanning_cases import Replanning
     from benchmarks.scale import Scaled
@@ -71,6 +72,27 @@ def beside_table(found: Sequence[Waited]) -> Table:
     table = Table("what is waited for", "version", "ms", "PAR", "ms / this version's")
     for one in found:
         table.add_row(one.wait, one.version, f"{one.ms:.0f}", f"{one.par:.4f}", f"{one.times_this:.2f}")
+    return table
+
+
+def foretold_table(found: Sequence[Foretold]) -> Table:
+    """Return how far costs are off on traffic that they were not fitted on, and whether ours meets its targets."""
+    table = Table("cost", "tested on", "each GPU", "slowest GPU", "with the residual", "with the scatter", "targets")
+    for one in found:
+        errors = (one.gpu, one.slowest, one.with_residual, one.with_scatter)
+        table.add_row(
+            one.cost, one.tested, *(f"{error:.2%}" for error in errors), _in_words(one.cost, foretold_misses(one))
+        )
+    return table
+
+
+def chosen_table(found: Sequence[Chosen]) -> Table:
+    """Return what was chosen by expected time, beside what was measured to be best."""
+    table = Table("traffic", "tokens a GPU", "chosen", "best", "over the best")
+    for one in found:
+        chosen, best = f"{one.slots} {one.routing}", f"{one.best_slots} {one.best_routing}"
+        table.add_row(one.traffic, str(one.tokens_per_gpu), chosen, best, f"{one.over_best:.1%}")
+    table.caption = f"targets: {_in_words('equipoise', choice_misses(found))}"
     return table
 
 
@@ -132,6 +154,13 @@ def windows_json(found: Sequence[Windowed]) -> str:
 def beside_json(found: Sequence[Waited]) -> str:
     """Return the same as JSON: a list with a line for each wait and version."""
     return _json(asdict(one) for one in found)
+
+
+def time_json(foretold: Sequence[Foretold], chosen: Sequence[Chosen]) -> str:
+    """Return both as JSON: the errors of every cost, and what was chosen for every traffic and batch."""
+    return json.dumps(
+        {"foretold": [asdict(one) for one in foretold], "chosen": [asdict(one) for one in chosen]}, indent=1
+    )
 
 
 def engines_json(found: Sequence[tuple[Case, Sequence[Called]]]) -> str:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from benchmarks.ahead import Ahead
     from benchmarks.cases import Case
     from benchmarks.compare import Result
+    from benchmarks.layer_time import Chosen, Foretold
     from benchmarks.replanning import Replanned
     from benchmarks.replanning_cases import Replanning
     from benchmarks.series import Series
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 ROUNDING = 1e-9
 # What choosing by backtest may cost in PAR, beside the method that turned out to be best.
 WORSE_THAN_BEST = 0.01
+# How far expected times may be off, and how much slower than the best the slots may be that are chosen by them.
+GPU_ERROR, SLOWEST_ERROR, SLOWEST_ERROR_WITH_RESIDUAL = 0.06, 0.065, 0.05
+NEAR_BEST, NEVER_OVER_BEST, NEAR_BEST_AT_LEAST = 0.03, 0.10, 12 / 14
 
 
 def misses(case: Case, result: Result, results: Sequence[Result]) -> list[str]:
@@ -79,6 +83,25 @@ def ahead_misses(series: Series, one: Ahead, found: Sequence[Ahead]) -> list[str
     missed = [f"PAR > {series.par:g}"] if one.par > series.par else []
     if one.par > best * (1 + WORSE_THAN_BEST):
         missed.append(f"PAR > {best:.4f} by more than {WORSE_THAN_BEST:.0%}")
+    return missed
+
+
+def foretold_misses(one: Foretold) -> list[str]:
+    """Return which errors of expected times are larger than they should be, in words."""
+    errors = {
+        "each GPU": (one.gpu, GPU_ERROR),
+        "slowest GPU": (one.slowest, SLOWEST_ERROR),
+        "with the residual": (one.with_residual, SLOWEST_ERROR_WITH_RESIDUAL),
+    }
+    return [f"{name} > {most:.1%}" for name, (error, most) in errors.items() if error > most]
+
+
+def choice_misses(found: Sequence[Chosen]) -> list[str]:
+    """Return what slots chosen by expected time miss, in words."""
+    near = sum(one.over_best <= NEAR_BEST for one in found)
+    missed = [] if near >= NEAR_BEST_AT_LEAST * len(found) else [f"{near} of {len(found)} within {NEAR_BEST:.0%}"]
+    if any(one.over_best > NEVER_OVER_BEST for one in found):
+        missed.append(f"over the best by more than {NEVER_OVER_BEST:.0%}")
     return missed
 
 

@@ -16,7 +16,6 @@ from math import inf
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.optimize import nnls
 
 from equipoise.errors import InputError, check_count, check_positive, setting
 from equipoise.timing.conditions import Conditions
@@ -121,6 +120,8 @@ class ExpertCost:
             If there are less than two measurements, shapes do not match, a number of tokens is negative, or a time is
             not above 0.
         """
+        from scipy.optimize import nnls  # longer to import than all the rest
+
         counts, times = _measurements(tokens, microseconds)
         parts = _parts(counts)  # [n, parts]
         scale = parts.max(axis=0)

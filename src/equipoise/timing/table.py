@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.optimize import isotonic_regression
 
 from equipoise.errors import InputError
 
@@ -61,7 +60,7 @@ class Table:
         rows = np.column_stack(columns)
         _check_rows(rows)
         fall = _check_fall(rows)
-        times = isotonic_regression(rows[:, 1]).x if fall > 0 else rows[:, 1]
+        times = _levelled(rows[:, 1]) if fall > 0 else rows[:, 1]
         object.__setattr__(self, "tokens", tuple(rows[:, 0].tolist()))
         object.__setattr__(self, "microseconds", tuple(times.tolist()))
         object.__setattr__(self, "levelled", max(fall, levelled))
@@ -71,6 +70,12 @@ class Table:
         (before, last), (below, top) = self.tokens[-2:], self.microseconds[-2:]
         beyond = np.maximum(tokens - last, 0) * (top - below) / (last - before)
         return np.asarray((np.interp(tokens, self.tokens, self.microseconds) + beyond) * (tokens > 0))
+
+
+def _levelled(microseconds: NDArray[np.float64]) -> NDArray[np.float64]:
+    from scipy.optimize import isotonic_regression
+
+    return np.asarray(isotonic_regression(microseconds).x)
 
 
 def _check_rows(rows: NDArray[np.float64]) -> None:
