@@ -129,11 +129,12 @@ def _refuse_bad_values(counts: NDArray[np.float64]) -> None:
         total = counts.sum()
     if np.isfinite(total) and counts.min() >= 0:
         return
-    bad = np.argwhere(~(np.isfinite(counts) & (counts >= 0)))
-    if len(bad) == 0:
+    bad = ~(np.isfinite(counts) & (counts >= 0))
+    if not bad.any():
         raise InputError("loads add up to more than float64 can hold (1.8e308); scale them down")
-    window, layer, expert = (int(i) for i in bad[0])
+    window, layer, expert = (int(i) for i in np.unravel_index(bad.argmax(), counts.shape))
+    number = int(np.count_nonzero(bad))
     raise InputError(
         f"the load of window {window}, layer {layer}, expert {expert} is {counts[window, layer, expert]}; "
-        f"expected a finite number of at least 0 ({len(bad)} such {'load' if len(bad) == 1 else 'loads'} in all)"
+        f"expected a finite number of at least 0 ({number} such {'load' if number == 1 else 'loads'} in all)"
     )

@@ -184,3 +184,10 @@ def test_other_groups_than_the_current_placements_are_said(tmp_path, files):
     assert "1 expert group\n" in said
     assert "the current placement has 4\n" in said
     assert "the current placement has" not in equipoise("plan", loads, "--current", live).stdout
+
+
+def test_what_contradicts_is_refused_before_anything_is_compiled(files, monkeypatch):
+    monkeypatch.setattr("equipoise.planner.warm_up", lambda *_: pytest.fail("compiled first"))
+    result = equipoise("plan", files[0], "--gpus", 4, "--max-moves", 3)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith("error: --max-moves and --min-gain limit the moves from a current placement")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path  # noqa: TC003 - Typer reads the annotations when it runs
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -85,6 +85,7 @@ def plan(
     from equipoise.formats import Deployment, check_placement_path, read_loads, read_placement, write_placement
     from equipoise.planner import plan as plan_placement
     from equipoise.planner import warm_up
+    from equipoise.planning.request import Request
     from equipoise.synthetic.sample import sample_loads
 
     if output is not None:
@@ -96,23 +97,21 @@ def plan(
     live = read_placement(current, placement_format(source_formats), deployment) if current else None
     like = live.cluster if live else None if recording else SAMPLE
     cluster = options.cluster(loads.experts, like)
+    asked: dict[str, Any] = {
+        "groups": groups,
+        "locality": locality,
+        "off_node": off_node,
+        "current": live,
+        "max_moves": max_moves,
+        "min_gain": min_gain,
+        "effort": effort,
+        "workers": workers,
+    }
+    request = Request.checked(loads, cluster, **asked)  # what contradicts is refused before anything is compiled
     with progress_bar("getting ready"), stopwatch() as start:
-        warm_up(bool(live or cluster.dead or locality == "soft" or off_node), loads.windows)
+        warm_up(bool(live or cluster.dead or request.soft), loads.windows)
     with progress_bar("planning") as progress, stopwatch() as time:
-        result = plan_placement(
-            loads,
-            cluster,
-            forecast=forecast,
-            groups=groups,
-            locality=locality,
-            off_node=off_node,
-            current=live,
-            max_moves=max_moves,
-            min_gain=min_gain,
-            effort=effort,
-            workers=workers,
-            progress=progress,
-        )
+        result = plan_placement(loads, cluster, forecast=forecast, **asked, progress=progress)
     if output is not None:
         write_placement(result.placement, output, output_format, deployment)
     run = Run(recording, current, effort, start, time, output, report, png)
