@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -93,3 +95,9 @@ def test_every_kind_of_import_counts(tmp_path, line, module):
     file = tmp_path / "some.py"
     file.write_text(f"import os\n{line}\n")
     assert imported(file) == {module}
+
+
+def test_importing_the_package_waits_for_nothing_heavy():
+    heavy = ["numba", "scipy", "torch", "plotly", "pyarrow", "typer", "rich"]
+    code = f"import sys, equipoise; print([name for name in {heavy} if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "[]\n"
