@@ -84,7 +84,8 @@ def _judge(turns: Turns, ask: Ask | None, counts: NDArray[np.int64], live: Place
         nowhere = ~live.held[:, list(placement.cluster.live)].any(axis=1)
         moved, required = int(count_moves(live, placement).sum()) / slots, int(nowhere.sum()) / slots
     if groups > 1:
-        off = off_node_load(placement, counts.astype(np.float64), homes(placement, groups))
+        loads = counts.astype(np.float64)
+        off = off_node_load(placement, loads, homes(placement, groups, loads))
         off_node = float(off.sum() / counts.sum())
     unplaced = int(np.count_nonzero(placement.logcnt == 0))
     return Replanned(judge(turns, counts), ask, unplaced, moved, required, off_node)

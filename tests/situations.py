@@ -36,7 +36,7 @@ class Situation:
             return True
         loads = self.loads.mean if isinstance(self.loads, Scenarios) else self.loads
         live = resident(self.current, self.cluster)
-        off = off_node_load(live, loads, homes(live, self.settings["groups"])).sum()
+        off = off_node_load(live, loads, homes(live, self.settings["groups"], loads)).sum()
         return bool(off <= self.settings["off_node"] * loads.sum())
 
     def plan(self, **changes: Any):

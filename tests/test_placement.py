@@ -149,6 +149,8 @@ def test_what_it_was_given_may_change_and_what_it_has_cannot():
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
+        ({"decoder_layers": [1.5, 3]}, r"decoder_layers are \(1.5, 3\)"),
+        ({"decoder_layers": ["a", "b"]}, "decoder_layers are"),
         ({"groups": 0}, "groups is 0; expected a whole number of at least 1"),
         ({"groups": 2}, "3 experts do not divide into 2 groups"),
         ({"locality": "lax"}, "locality is 'lax'; expected 'strict', 'soft', 'none'"),

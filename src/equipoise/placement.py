@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from numbers import Integral
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
@@ -75,6 +76,7 @@ class Placement:
         off_node: float = 1.0,
         decoder_layers: Sequence[int] | None = None,
     ) -> None:
+        check_count("experts", experts)
         array = np.asarray(phy2log)
         if array.ndim != 2 or array.dtype.kind not in "iu":
             raise InputError(
@@ -223,7 +225,8 @@ def _checked_layers(decoder_layers: Sequence[int] | None, layers: int) -> tuple[
     """Return the number of each layer in the model, or say why they are none."""
     if decoder_layers is None:
         return None
-    numbers = tuple(int(number) for number in decoder_layers)
-    if len(numbers) != layers or min(numbers) < 0 or any(a >= b for a, b in pairwise(numbers)):
+    numbers = tuple(decoder_layers)
+    whole = all(isinstance(number, Integral) and number >= 0 for number in numbers)
+    if len(numbers) != layers or not whole or any(a >= b for a, b in pairwise(numbers)):
         raise InputError(f"decoder_layers are {numbers}; expected a rising number of at least 0 for each of {layers}")
-    return numbers
+    return tuple(map(int, numbers))

@@ -36,10 +36,11 @@ def layer_of(placement, layer):
 
 @settings(max_examples=60, deadline=None)
 @given(situation=changed_ones())
-def test_homes_are_where_most_replicas_are_equally_many_on_each_node(situation):
+def test_homes_leave_the_least_load_off_them_equally_many_on_each_node(situation):
     groups, cluster = situation.settings["groups"], situation.cluster
     placement = situation.plan().placement
-    found = homes(placement, groups)
+    loads = situation.loads
+    found = homes(placement, groups, loads)
     if groups == 1:
         assert (found == -1).all()
         return
@@ -47,12 +48,17 @@ def test_homes_are_where_most_replicas_are_equally_many_on_each_node(situation):
         assert all(len(set(group)) == 1 for group in home.tolist())
         nodes = home[:, 0].tolist()
         assert Counter(nodes) == dict.fromkeys(range(cluster.nodes), groups // cluster.nodes)
-        replicas = Counter(
-            (expert * groups // placement.experts, gpu // cluster.gpus_per_node)
-            for gpu, expert in {(gpu, expert) for (gpu, _), expert in contents(placement, layer).items()}
-        )
-        at_home = max(sum(replicas[both] for both in enumerate(other)) for other in permutations(nodes))
-        assert sum(replicas[both] for both in enumerate(nodes)) == at_home
+        served = Counter()
+        for (gpu, _), expert in contents(placement, layer).items():
+            group, node = expert * groups // placement.experts, gpu // cluster.gpus_per_node
+            served[group, node] += loads[layer, expert] / placement.logcnt[layer, expert]
+        at_home = max(sum(served[both] for both in enumerate(other)) for other in permutations(nodes))
+        assert sum(served[both] for both in enumerate(nodes)) == pytest.approx(at_home, rel=1e-6)
+
+
+def test_homes_of_idle_groups_are_where_most_replicas_are():
+    placement = Placement([[0, 1, 2, 3, 0, 2]], Cluster(gpus=2, nodes=2, slots_per_gpu=3), 4)
+    assert homes(placement, 2, np.zeros((1, 4))).tolist() == [[0, 0, 1, 1]]
 
 
 @settings(max_examples=60, deadline=None)
@@ -123,7 +129,7 @@ def test_no_more_load_than_allowed_is_served_off_its_home(situation, off_node):
     assume(groups > 1)
     strict = plan(situation.loads, situation.cluster, groups=groups)
     soft = plan(situation.loads, situation.cluster, groups=groups, off_node=off_node)
-    home = homes(strict.placement, groups)
+    home = homes(strict.placement, groups, situation.loads)
     off = [slow_off_node(layer_of(soft.placement, i), load, home[i]) for i, load in enumerate(situation.loads)]
     np.testing.assert_allclose(soft.off_node * situation.loads.sum(axis=1), [float(x) for x in off], rtol=1e-9)
     assert float(sum(off)) <= off_node * total * (1 + 1e-9)
@@ -184,7 +190,7 @@ def test_what_a_dead_node_must_serve_elsewhere_does_not_keep_the_others_from_bei
 def test_locality_none_says_how_much_is_served_off_the_home_that_fits_best():
     loads = np.random.default_rng(2).lognormal(5, 1, (5, 16))
     result = plan(loads, Cluster(gpus=8, nodes=2, slots_per_gpu=3), groups=4, locality="none")
-    home = homes(result.placement, 4)
+    home = homes(result.placement, 4, loads)
     expected = [
         slow_off_node(layer_of(result.placement, i), loads[i], home[i]) / Fraction(sum(loads[i])) for i in range(5)
     ]
@@ -205,9 +211,9 @@ def test_plans_of_every_locality_are_no_better_than_the_optimum_and_bounds_no_hi
     plans = [strict, plan(load, cluster, groups=groups, locality="none")]
     plans += [plan(load, cluster, groups=groups, off_node=off_node) for off_node in (0.05, 0.2)]
     for result in plans:
-        off = slow_off_node(result.placement, load.tolist(), homes(strict.placement, groups)[0])
+        off = slow_off_node(result.placement, load.tolist(), homes(strict.placement, groups, load[None])[0])
         if result.locality == "none":
-            off = slow_off_node(result.placement, load.tolist(), homes(result.placement, groups)[0])
+            off = slow_off_node(result.placement, load.tolist(), homes(result.placement, groups, load[None])[0])
         soft = soft_optimum(load, 4, 3, groups=groups, nodes=2, off_node=off)
         assert soft.proven
         optima = least | {"soft": float(soft.peak)}

@@ -114,6 +114,36 @@ def test_a_plan_of_more_windows_than_are_searched_is_not_made_worse_over_all_of_
         assert (again.par <= scenarios.par(live) * (1 + 1e-12)).all()
 
 
+@settings(max_examples=200, deadline=None)
+@given(asked(may_die=False), EFFORTS, st.sampled_from([None, 0.0, 0.1]))
+def test_its_own_plan_for_the_same_loads_stays_as_good(situation, effort, most):
+    scenarios, cluster, wanted, _ = situation
+    own = planned(scenarios, cluster, effort=effort, **wanted)
+    again = planned(scenarios, cluster, effort=effort, current=own.placement, max_moves=most)
+    assert (again.par <= own.par * (1 + 1e-9)).all()
+    if most == 0.0:
+        assert not again.moves.any()
+        assert not again.required.any()
+
+
+@settings(max_examples=100, deadline=None)
+@given(asked(localities=[{"locality": "soft"}, {"locality": "strict"}, {"locality": "none"}]), EFFORTS)
+def test_with_dead_gpus_too_it_ends_no_higher_than_from_nothing(situation, effort):
+    scenarios, cluster, wanted, live = situation
+    afresh = planned(scenarios, cluster, effort=effort, **wanted)
+    result = planned(scenarios, cluster, effort=effort, current=live, **wanted)
+    assert result.par.mean() <= max(afresh.par.mean() * (1 + 1e-9), afresh.bound_on_par.mean() * 1.001)
+
+
+def test_the_locality_that_is_live_keeps_its_cap_when_it_is_asked_for_again():
+    loads, cluster = np.random.default_rng(0).lognormal(3, 1, (2, 16)), Cluster(gpus=8, nodes=4, slots_per_gpu=3)
+    live = plan(loads, cluster, groups=8, off_node=0.05).placement
+    for asked_again in ({}, {"groups": 8}, {"locality": "soft"}, {"groups": 8, "locality": "soft"}):
+        assert plan(loads, cluster, current=live, **asked_again).placement.off_node == 0.05
+    assert plan(loads, cluster, current=live, off_node=0.2).placement.off_node == 0.2
+    assert plan(loads, cluster, current=live, locality="strict").placement.off_node == 0
+
+
 def test_drift_does_not_wedge_at_the_cap():
     rng = np.random.default_rng(0)
     cluster = Cluster(gpus=8, nodes=4, slots_per_gpu=10)

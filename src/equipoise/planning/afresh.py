@@ -11,6 +11,7 @@ from equipoise.placement import Placement
 from equipoise.planning.current import Current
 from equipoise.planning.effort import SETTINGS
 from equipoise.planning.four_steps import four_steps
+from equipoise.planning.homes import ANYWHERE
 from equipoise.planning.request import part_of
 from equipoise.planning.searching import Found, Points, affordable_stops, search, stopped
 
@@ -28,7 +29,9 @@ def plan_afresh(request: Request) -> Found:
         return relieved(request, start)
     if request.scenarios.windows == 1:
         placement = _placed(request.scenarios.mean, request)
-        return Found(placement, np.zeros(placement.layers, np.int64), declined=None, home=None)
+        anywhere = np.full((placement.layers, placement.experts), ANYWHERE)
+        return Found(placement, np.zeros(placement.layers, np.int64), declined=None, home=anywhere)
+    request = request.serving(request.scenarios)  # folded once
     found = []
     for number, deviations in enumerate(request.settings.start_deviations):
         likely = request.scenarios.mean + deviations * request.scenarios.deviation

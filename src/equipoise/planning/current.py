@@ -78,7 +78,7 @@ class Current:
     @cached_property
     def home(self) -> NDArray[np.int64]:
         """The node on which serving each expert costs nothing, int64 ``[layers, experts]``; -1 for any."""
-        return homes(self.resident, self.request.bound_groups)
+        return homes(self.resident, self.request.bound_groups, self.counts)
 
     @cached_property
     def node(self) -> NDArray[np.int64]:
@@ -93,8 +93,7 @@ class Current:
         repeated = ((slots[..., :, None] == slots[..., None, :]) & earlier).any(axis=3)
         slots = np.where(repeated, -1, slots)
         if self.request.home_nodes > 1:
-            most = self.most_off_node * float(self.counts.sum())
-            slots = np.where(too_far(slots, self.counts, self.home, self.node, most), -1, slots)
+            slots = np.where(too_far(slots, self.counts, self.home, self.node, self.most_off_node), -1, slots)
         return np.ascontiguousarray(slots)
 
     @cached_property

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from equipoise.planning.bisection import least_where
+from equipoise.planning.budget import ROUNDING
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -14,20 +15,33 @@ if TYPE_CHECKING:
     from equipoise.placement import Placement
 
 ANYWHERE = -1
+# What a replica at home is worth beside the share of the layer's load that is served there: it decides between equals.
+LEAST_WEIGHT = 1e-9
+TINY = np.finfo(np.float64).tiny
 
 
-def homes(placement: Placement, groups: int) -> NDArray[np.int64]:
+def homes(placement: Placement, groups: int, counts: NDArray[np.float64]) -> NDArray[np.int64]:
     """Return the home node of every expert, int64 ``[layers, experts]``; -1 for any, where there are no groups.
 
-    The home of a group is the node that holds most of its replicas, equally many groups on each: an assignment problem.
+    Every node is home to equally many groups, so that the least load is served off its home, and of ways that serve
+    equally little the fewest replicas are: an assignment problem.
+
+    counts: float64 ``[layers, experts]``, expert loads.
     """
     layers, experts, cluster = placement.layers, placement.experts, placement.cluster
     if groups == 1:
         return np.full((layers, experts), ANYWHERE)
     by_node = placement.held.reshape(layers, cluster.nodes, cluster.gpus_per_node, groups, experts // groups)
     replicas = by_node.sum(axis=(2, 4)).swapaxes(1, 2)
-    home = replicas.argmax(axis=2) if _each_on_one(replicas) else _assigned(replicas)
-    return np.repeat(home, experts // groups, axis=1)
+    if _each_on_one(replicas):
+        return np.repeat(replicas.argmax(axis=2), experts // groups, axis=1)
+    layer, slot = np.nonzero(placement.phy2log >= 0)
+    expert = placement.phy2log[layer, slot]
+    node = slot // placement.cluster.slots_per_gpu // placement.cluster.gpus_per_node
+    served = LEAST_WEIGHT * replicas
+    share = counts / np.maximum(placement.logcnt, 1) / np.maximum(counts.sum(axis=1, keepdims=True), TINY)
+    np.add.at(served, (layer, expert // (experts // groups), node), share[layer, expert])
+    return np.repeat(_assigned(served), experts // groups, axis=1)
 
 
 def _each_on_one(replicas: NDArray[np.int64]) -> bool:
@@ -37,13 +51,16 @@ def _each_on_one(replicas: NDArray[np.int64]) -> bool:
     return bool((on.sum(axis=2) == 1).all() and (on.sum(axis=1) * nodes == groups).all())
 
 
-def _assigned(replicas: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the node of each group, int64 ``[layers, groups]``, where most replicas stay at home."""
+def _assigned(worth: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the node of each group, int64 ``[layers, groups]``, so that what they are worth there is most in all.
+
+    worth: float64 ``[layers, groups, nodes]``.
+    """
     from scipy.optimize import linear_sum_assignment
 
-    groups, nodes = replicas.shape[1:]
+    groups, nodes = worth.shape[1:]
     seats = np.repeat(np.arange(nodes), groups // nodes)
-    return np.stack([seats[linear_sum_assignment(layer[:, seats], maximize=True)[1]] for layer in replicas])
+    return np.stack([seats[linear_sum_assignment(layer[:, seats], maximize=True)[1]] for layer in worth])
 
 
 def off_node_load(placement: Placement, counts: NDArray[np.float64], home: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -61,9 +78,9 @@ def too_far(
     counts: NDArray[np.float64],
     home: NDArray[np.int64],
     node: NDArray[np.int64],
-    most: float,
+    share: float,
 ) -> NDArray[np.bool_]:
-    """Return which replicas must leave their slots so that no more than ``most`` load is served off its home node.
+    """Return which replicas must leave their slots so that no more than this share of the load is served off its node.
 
     They are as few as can be told one by one: those first that serve most there. All must that are off their home where
     nothing may be served there, whatever they serve.
@@ -78,13 +95,14 @@ def too_far(
         Home node of each expert.
     node : ndarray, int64 ``[GPUs]``
         The node of each GPU.
-    most : float
-        In all layers together.
+    share : float
+        Of the load of all layers together.
     """
     layer, gpu, place = np.nonzero(slots >= 0)
     expert = slots[layer, gpu, place]
     off = home[layer, expert] != node[gpu]
-    leaves = off & (most == 0)
+    leaves, total = off & (share == 0), float(counts.sum())
+    most = (share + ROUNDING) * total
     while (excess := float((served := _served(layer, expert, ~leaves, counts) * off).sum()) - most) > 0:
         by_load = np.argsort(-served, kind="stable")
         enough = int(np.searchsorted(served[by_load].cumsum(), excess)) + 1

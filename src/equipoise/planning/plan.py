@@ -12,6 +12,7 @@ from equipoise.loads import Loads
 from equipoise.migration.migration import count_moves
 from equipoise.placement import Placement
 from equipoise.planning.bounds import bounds_by_locality
+from equipoise.planning.budget import ROUNDING
 from equipoise.planning.homes import homes, off_node_load
 
 if TYPE_CHECKING:
@@ -22,10 +23,6 @@ if TYPE_CHECKING:
     from equipoise.planning.request import Request
     from equipoise.planning.scenarios import Scenarios
     from equipoise.planning.searching import Found
-
-
-# Sums of the same loads in another order differ by far less.
-ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,9 +164,10 @@ def _default(request: Request) -> Placement:
 
 def _home(request: Request, found: Found) -> NDArray[np.int64]:
     """Return the node on which each expert is at home, int64 ``[layers, experts]``; -1 where none can be off it."""
-    if request.soft and found.home is not None:
+    if request.soft:
         return found.home
-    return homes(found.placement, 1 if request.locality == "strict" else request.groups)
+    groups = 1 if request.locality == "strict" else request.groups
+    return homes(found.placement, groups, request.expected.mean)
 
 
 def _lost(current: Placement, request: Request) -> NDArray[np.int64]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from equipoise.placement import Placement
+from equipoise.planning.budget import ROUNDING
 from equipoise.planning.current import Current
 from equipoise.planning.homes import off_node_load
 from equipoise.planning.request import part_of
@@ -37,8 +38,8 @@ def replan(request: Request, live: Placement) -> Found:
             slots[here] = way.ends_at(np.where(here, stops - first, 0))[here]
             home[here] = way.home[here]
         first += way.points.number
-    found = Found(current.placed(slots), ways[0].points.moves[:, 0].astype(np.int64), declined, home)
-    return found._replace(placement=_unless_worse(current, found.placement, home))
+    required = ways[0].points.moves[:, 0].astype(np.int64)
+    return _unless_worse(current, Found(current.placed(slots), required, declined, home))
 
 
 def _ways(current: Current) -> list[Search | Anew]:
@@ -65,24 +66,40 @@ def _within_cap(request: Request, live: Placement) -> Current:
         if not request.soft or share == 0:
             return current
         served = float(Points.of(current, no_search(current)).off_node.sum())
-        if served <= request.off_node:
+        if served <= request.off_node + ROUNDING:
             return current
         share = share * LESS * request.off_node / served if share > LEAST_SHARE * request.off_node else 0.0
 
 
-def _unless_worse(current: Current, placement: Placement, home: NDArray[np.int64]) -> Placement:
-    """Return the placement, but a layer as it was if nothing had to change and it would be worse over all windows.
+def _unless_worse(current: Current, found: Found) -> Found:
+    """Return what was found, but layers as they were where they may stay so and it would be worse over all windows.
 
-    The search sees windows folded, and nothing of slots beyond those that it plans.
+    The search sees windows folded, nothing of slots beyond those that it plans, and what is too far from home before it
+    knows what comes of that.
     """
-    before = current.resident
-    if before.cluster != placement.cluster:
-        return placement
-    peak, peak_before = (current.request.expected.peak(one) for one in (placement, before))
-    off, off_before = (off_node_load(one, current.counts, home) for one in (placement, before))
-    full = (before.phy2log >= 0).sum(axis=1) == placement.cluster.live_slots
-    only_repeats_gone = (current.live >= 0).sum(axis=(1, 2)) == current.held.sum(axis=(1, 2))
-    may_repeat = (before.duplicates == 0) | (current.planned < placement.cluster.slots_per_gpu)
-    valid = full & only_repeats_gone & may_repeat & before.logcnt.all(axis=1) & (off_before <= off)
-    phy2log = np.where((valid & (peak > peak_before))[:, None], before.phy2log, placement.phy2log)
-    return Placement(phy2log, placement.cluster, placement.experts)
+    request, before = current.request, current.resident
+    if before.cluster != found.placement.cluster:
+        return found
+    peak, peak_before = (request.expected.peak(one) for one in (found.placement, before))
+    off = off_node_load(found.placement, current.counts, found.home)
+    more_off = off_node_load(before, current.counts, current.home) - off
+    stays = np.flatnonzero(_may_stay(current) & (peak > peak_before))
+    stays = stays[np.argsort(more_off[stays], kind="stable")]
+    most = request.off_node * float(current.counts.sum()) if request.soft else np.inf
+    stays = stays[off.sum() + more_off[stays].cumsum() <= max(most, off.sum())]
+    phy2log, required, home = found.placement.phy2log.copy(), found.required.copy(), found.home.copy()
+    phy2log[stays], required[stays], home[stays] = before.phy2log[stays], 0, current.home[stays]
+    placement = Placement(phy2log, before.cluster, before.experts)
+    return found._replace(placement=placement, required=required, home=home)
+
+
+def _may_stay(current: Current) -> NDArray[np.bool_]:
+    """Return which layers are valid as they are, but for the load off its home node of all layers together."""
+    before, cluster = current.resident, current.request.cluster
+    full = (before.phy2log >= 0).sum(axis=1) == cluster.live_slots
+    may_repeat = (before.duplicates == 0) | (current.planned < cluster.slots_per_gpu)
+    at_home = np.ones(len(full), np.bool_)
+    if current.request.strict:
+        none_off = np.where(current.counts >= 0, 1.0, 0.0)  # every replica counts, whatever it serves
+        at_home = off_node_load(before, none_off, current.home) == 0
+    return np.asarray(full & may_repeat & before.logcnt.all(axis=1) & at_home)

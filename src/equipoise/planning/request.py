@@ -98,13 +98,13 @@ class Request:
         groups, locality, off_node = _as_current(current, groups, locality, off_node)
         locality, share = checked_locality(locality, off_node, groups)
         min_gain = check_share(setting("min_gain"), min_gain)
-        most_moves = checked_moves(max_moves, min_gain, current, loads.layers * cluster.live_slots)
+        most_moves = _checked_moves(max_moves, min_gain, current, loads.layers * cluster.live_slots)
         if current is not None:
-            refuse_another_model(current, loads)
+            _refuse_another_model(current, loads)
         check_choice(setting("effort"), effort, SETTINGS)
         if workers is not None:
             check_count(setting("workers"), workers)
-        refuse_impossible(loads.experts, cluster, groups, locality, " of the current placement" * handed_on)
+        _refuse_impossible(loads.experts, cluster, groups, locality, " of the current placement" * handed_on)
         settings = SETTINGS[effort]
         return cls(loads, cluster, groups, locality, share, current, most_moves, min_gain, settings, workers, progress)
 
@@ -161,7 +161,8 @@ def _as_current(
     """Return groups, locality and off_node as asked for; what is left open is as the current placement has it."""
     if groups is None:
         groups = current.groups if current else 1
-    if current is None or groups == 1 or groups != current.groups or (locality, off_node) != (None, None):
+    is_asked = off_node is not None or (locality is not None and current is not None and locality != current.locality)
+    if current is None or groups == 1 or groups != current.groups or is_asked:
         return groups, locality, off_node
     return groups, current.locality, current.off_node if current.locality == "soft" else None
 
@@ -184,7 +185,7 @@ def checked_locality(locality: Locality | None, off_node: float | None, groups: 
     return ("soft", share) if share else ("strict", 0.0)
 
 
-def checked_moves(max_moves: float | None, min_gain: float, current: Placement | None, slots: int) -> float:
+def _checked_moves(max_moves: float | None, min_gain: float, current: Placement | None, slots: int) -> float:
     """Return the most moves to make in all layers; inf for any number."""
     if current is None and (max_moves is not None or min_gain):
         raise InputError(
@@ -203,7 +204,7 @@ def checked_moves(max_moves: float | None, min_gain: float, current: Placement |
     )
 
 
-def refuse_another_model(current: Placement, loads: Loads | Scenarios) -> None:
+def _refuse_another_model(current: Placement, loads: Loads | Scenarios) -> None:
     """Raise for a current placement that these loads are not of."""
     if (current.layers, current.experts) != (loads.layers, loads.experts):
         raise InputError(
@@ -212,7 +213,7 @@ def refuse_another_model(current: Placement, loads: Loads | Scenarios) -> None:
         )
 
 
-def refuse_impossible(experts: int, cluster: Cluster, groups: int, locality: Locality, whose: str) -> None:
+def _refuse_impossible(experts: int, cluster: Cluster, groups: int, locality: Locality, whose: str) -> None:
     """Raise for what no placement can meet; whose: where the groups come from, in words."""
     if experts % groups:
         raise InputError(

@@ -62,14 +62,14 @@ class Scenarios:
         weight = seen * _checked_weights(weights, seen.shape)
         weight = np.where(weight.any(axis=0), weight, np.where(seen.any(axis=0), seen, 1.0))
         object.__setattr__(self, "counts", loads.levelled)
-        object.__setattr__(self, "weights", weight / weight.sum(axis=0))
+        object.__setattr__(self, "weights", _frozen(weight / weight.sum(axis=0)))
 
     @classmethod
     def side_by_side(cls, several: list[Scenarios]) -> Scenarios:
         """Return the layers of several scenarios, of equally many windows, as those of one; every bit as it is."""
         joined = object.__new__(cls)
-        object.__setattr__(joined, "counts", np.concatenate([one.counts for one in several], axis=1))
-        object.__setattr__(joined, "weights", np.concatenate([one.weights for one in several], axis=1))
+        object.__setattr__(joined, "counts", _frozen(np.concatenate([one.counts for one in several], axis=1)))
+        object.__setattr__(joined, "weights", _frozen(np.concatenate([one.weights for one in several], axis=1)))
         return joined
 
     @property
@@ -147,4 +147,10 @@ def _checked_weights(weights: ArrayLike | None, shape: tuple[int, ...]) -> NDArr
     array = array.reshape(shape[0], -1)
     if not (np.isfinite(array) & (array >= 0)).all() or not array.any(axis=0).all():
         raise InputError("weights must be finite numbers of at least 0, and not all 0 for any layer")
+    return array
+
+
+def _frozen(array: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the array, which nobody writes to any more: what follows from it is worked out once."""
+    array.flags.writeable = False
     return array

@@ -38,13 +38,12 @@ class Found(NamedTuple):
     placement: Placement
     required: NDArray[np.int64]  # [layers], moves without which no placement is valid
     declined: float | None  # the mean PAR that was not worth its moves; None where nothing was declined
-    home: NDArray[np.int64] | None  # [layers, experts], the node on which each is at home; None where none left it
+    home: NDArray[np.int64]  # [layers, experts], the node on which each is at home; -1 where none may leave it, or all
 
     def of_layers(self, layers: NDArray[np.int64]) -> Found:
         """Return what was found for some of the layers."""
         placement = Placement(self.placement.phy2log[layers], self.placement.cluster, self.placement.experts)
-        home = None if self.home is None else self.home[layers]
-        return Found(placement, self.required[layers], self.declined, home)
+        return Found(placement, self.required[layers], self.declined, self.home[layers])
 
 
 class Trail(NamedTuple):

@@ -11,7 +11,7 @@ import numpy as np
 from equipoise.placement import Placement
 from equipoise.planning.afresh import plan_afresh
 from equipoise.planning.bounds import lower_bounds
-from equipoise.planning.homes import homes, off_node_load
+from equipoise.planning.homes import ANYWHERE, homes, off_node_load
 from equipoise.planning.relabelling import relabel
 from equipoise.planning.scenarios import Scenarios
 from equipoise.planning.searching import Points, search, stopped
@@ -91,7 +91,7 @@ class Anew:
 
     @classmethod
     def instead(cls, current: Current, par: NDArray[np.float64]) -> Anew | None:
-        """Plan layers afresh, where that may be better; None where it is not, or GPUs and slots are not what they were.
+        """Plan layers afresh, where that may be better; None where it is not.
 
         par: float64 ``[layers]``, what is reached without.
         """
@@ -110,13 +110,15 @@ class Anew:
     @classmethod
     def _renamed(cls, current: Current, layers: NDArray[np.int64], planned: Found, par: NDArray[np.float64]) -> Anew:
         """Name the GPUs of these layers so that few experts move."""
-        request, every, experts = current.request, len(current.counts), current.resident.experts
-        slots, number = relabel(planned.placement.by_gpu, current.live[layers], experts, request.home_nodes)
-        placement = Placement(slots.reshape(len(layers), -1), request.cluster, experts)
-        home = _renamed_homes(planned, number) if request.soft else homes(placement, request.bound_groups)
+        request, every, live = current.request, len(current.counts), current.live[layers]
+        slots, home = _named(planned, live, request)
+        placement = Placement.on_live(slots, request.cluster, current.resident.experts)
+        if not request.soft:
+            home = homes(placement, request.bound_groups, current.counts[layers])
+        held = placement.held[:, current.gpus]
         points = Points(*(np.full((every, 1), nowhere) for nowhere in (np.inf, 0.0, 0.0)))
         points.par[layers, 0] = par
-        points.moves[layers, 0] = np.count_nonzero(placement.held & ~current.held[layers], axis=(1, 2))
+        points.moves[layers, 0] = np.count_nonzero(held & ~current.held[layers], axis=(1, 2))
         points.off_node[layers, 0] = current.share_of_all(off_node_load(placement, current.counts[layers], home))
         all_slots, all_homes = np.full((every, *slots.shape[1:]), -1), current.home.copy()
         all_slots[layers], all_homes[layers] = slots, home
@@ -130,8 +132,6 @@ class Anew:
 def _worth_planning(current: Current, par: NDArray[np.float64]) -> NDArray[np.int64]:
     """Return the layers that may be better afresh: of one window, those that ended far above the bound."""
     request, cluster, busy = current.request, current.request.cluster, current.counts.any(axis=1)
-    if cluster.dead or current.start.cluster.gpus != cluster.gpus:
-        return np.empty(0, np.int64)
     if request.scenarios.windows == 1 and not request.soft:
         reached, settings = par * current.mean * busy, request.settings
         enough = min(settings.good_enough, max(settings.tolerance, LEAST_GAP))
@@ -140,11 +140,20 @@ def _worth_planning(current: Current, par: NDArray[np.float64]) -> NDArray[np.in
     return np.flatnonzero(busy & affordable)
 
 
-def _renamed_homes(planned: Found, number: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the homes of a plan whose GPUs have been given other numbers, ``[layers, gpus]``, nodes kept together."""
-    assert planned.home is not None, "a soft plan has homes"
-    gpus_per_node = planned.placement.cluster.gpus_per_node
-    return np.take_along_axis(number[:, ::gpus_per_node] // gpus_per_node, planned.home, axis=1)
+def _named(planned: Found, live: NDArray[np.int64], request: Request) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the slots of a plan's live GPUs under other names, and homes on nodes under other names.
+
+    Where GPUs are dead, nodes are no longer alike, and GPUs that must stay on theirs keep their names.
+    """
+    cluster, nodes = request.cluster, request.home_nodes
+    slots = planned.placement.by_gpu[:, list(cluster.live)]
+    if nodes == 1:
+        return relabel(slots, live, planned.placement.experts, nodes).slots, planned.home
+    if cluster.dead:
+        return slots, planned.home
+    slots, number = relabel(slots, live, planned.placement.experts, nodes)
+    node = number[:, :: cluster.gpus_per_node] // cluster.gpus_per_node
+    return slots, np.where(planned.home == ANYWHERE, ANYWHERE, np.take_along_axis(node, planned.home, axis=1))
 
 
 def _of_layers(request: Request, layers: NDArray[np.int64]) -> Request:

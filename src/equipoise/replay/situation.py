@@ -44,7 +44,7 @@ class Situation:
     @property
     def groups(self) -> int:
         """Expert groups of the model."""
-        return int(self.asked.get("groups", 1))
+        return self.asked.get("groups") or 1
 
     def expected(self, method: Method) -> Forecast:
         """Return what the past says of what comes, worked out once for all policies that decide in its place."""
