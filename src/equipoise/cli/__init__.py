@@ -10,6 +10,7 @@ import typer
 from equipoise.cli.commands import Commands
 from equipoise.cli.convert import convert
 from equipoise.cli.diff import diff
+from equipoise.cli.measure import measure
 from equipoise.cli.plan import plan
 from equipoise.cli.routing import routing
 from equipoise.cli.show import show
@@ -30,6 +31,7 @@ app.command()(routing)
 app.command()(convert)
 app.command()(simulate)
 app.command()(trace)
+app.command()(measure)
 
 
 def _print_version(wanted: bool) -> None:
