@@ -31,6 +31,7 @@ pytest.importorskip("plotly")
 NOT_RUN = {
     "pip install": "CI installs Equipoise, by the README's line",
     "pytest": "runs already",
+    "equipoise measure": "needs a GPU; tests/cli/test_measure.py runs it with times of its own",
     "vllm serve": "needs GPUs; tests/engines/test_commands_in_docs.py has vLLM read the options",
     "python -m sglang.launch_server": "needs GPUs; tests/engines/test_commands_in_docs.py has SGLang read the options",
     "curl": "asks a server on GPUs",

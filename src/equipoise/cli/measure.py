@@ -20,8 +20,7 @@ def measure(
         int | None, typer.Option(min=1, help="Width of what an expert makes of it in between, instead of --model.")
     ] = None,
     slots: Annotated[
-        list[int],
-        typer.Option(min=1, max=1024, metavar="SLOTS", help="Slots of a GPU; may be repeated, all are measured."),
+        list[int], typer.Option(min=1, max=1024, metavar="SLOTS", help="Slots of a GPU; may be repeated, for several.")
     ] = [8, 9, 10],  # noqa: B006 - Typer changes nothing
     dtype: Annotated[Dtype, typer.Option(help="The type of weights and tokens.")] = "bf16",
     points: Annotated[
