@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 
 RUNS = 3
 ALIGNED = 16  # numbers in a row, by torch's grouped matrix multiplication in FP8; in BF16, half of it
-CACHE = {"cuda": 2**29, "cpu": 2**27}
-"""Bytes that are read before each run: more than the caches of any GPU, or of one core, hold."""
+CACHE = {"cuda": 2**30, "cpu": 2**27}
+"""Bytes that are read before each run: more than the caches of any GPU, or of one core, hold, and on a GPU for so long
+that the run is queued meanwhile."""
 
 
 def this_machine(hidden_size: int, expert_size: int, dtype: Dtype = "bf16") -> Conditions:
@@ -221,7 +222,7 @@ def _microseconds(layer: _Layer, gpu: NDArray[np.int64]) -> float:
 
 
 def _event_time(run: Callable[[], Any], cache: torch.Tensor) -> float:
-    """Return the microseconds of one run on the GPU; it is all queued while the GPU still reads, so none is waiting."""
+    """Return the microseconds of one run on the GPU, which need not wait for Python: it still reads the cache full."""
     import torch
 
     event: Any = torch.cuda.Event  # which has no types

@@ -59,6 +59,7 @@ def print_summary(summary: dict[str, Any]) -> None:
         print_line()
         head = ("GPUs of random placements", "mean", "measured", "slowest", "measured", "error")
         print_table(head, _check_rows(summary["check"]))
+        print_line("Microseconds: predicted, and beside it measured, of the mean GPU and of the slowest.")
     print_line()
     print_line("A GPU takes the layer once and the rest for each expert; a tile is paid whole, however few are in it.")
     print_line("Errors are relative, root mean square. What GPUs send each other is not measured.")
