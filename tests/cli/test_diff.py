@@ -194,3 +194,17 @@ def test_a_file_that_is_no_placement_ends_with_1_and_its_name(old, tmp_path):
     result = diff(old, path)
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.startswith(f"error: {path}: not a placement")
+
+
+@pytest.mark.parametrize(
+    ("formats", "message"),
+    [
+        (["csv"], "csv is a format of loads, and none are read here"),
+        (["sglang", "equipoise"], "sglang and equipoise are"),
+    ],
+)
+def test_a_format_that_no_file_can_have_is_refused(old, new, formats, message):
+    asked = [text for name in formats for text in ("--from", name)]
+    result = CliRunner().invoke(app, ["diff", str(old), str(new), *asked], env={"COLUMNS": "200"})
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert message in result.stderr

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from equipoise.cli.options.formats import FileGpus, FileNodes, FirstMoeLayer, FromFormats, placement_format
+from equipoise.cli.options.formats import FileGpus, FileNodes, FirstMoeLayer, FromFormats, source_formats_of
 from equipoise.cli.options.values import parse_size
 
 
@@ -32,13 +32,15 @@ def diff(
     ] = False,
 ) -> None:
     """Show what moves between two placements: how many experts, over which links, in how many batches."""
+    _, placement_format = source_formats_of(source_formats, loads=False, placements=True)
+
     from equipoise.cli.summaries.diff import print_summary, summary
     from equipoise.cli.terminal.console import print_json
     from equipoise.formats import Deployment, read_placement
     from equipoise.migration.migration import Migration
 
     deployment = Deployment(gpus, nodes, first_moe_layer)
-    before, after = (read_placement(path, placement_format(source_formats), deployment) for path in (old, new))
+    before, after = (read_placement(path, placement_format, deployment) for path in (old, new))
     found = summary(Migration(before, after), old, new, expert_bytes)
     if as_json:
         print_json(found)

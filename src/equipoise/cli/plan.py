@@ -13,8 +13,7 @@ from equipoise.cli.options.formats import (
     FromFormats,
     NumLayers,
     ToPlacement,
-    loads_format,
-    placement_format,
+    source_formats_of,
 )
 from equipoise.cli.options.planning import AskedEffort, AskedForecast, AskedLocality, OffNode, Workers  # noqa: TC001
 from equipoise.cli.options.values import parse_moves, parse_share
@@ -68,6 +67,7 @@ def plan(
 ) -> None:
     """Plan where the experts live, for recorded loads or for a synthetic sample in DeepSeek-V3's shape."""
     options = ClusterOptions(gpus, nodes, redundant, slots, dead)
+    loads_format, placement_format = source_formats_of(source_formats, recording is not None, current is not None)
     if recording is not None and gpus is None and current is None:
         raise typer.BadParameter("say how many GPUs the recorded loads are planned for", param_hint="--gpus")
     if recording is not None and output is not None and recording.resolve() == output.resolve():
@@ -93,8 +93,8 @@ def plan(
     others = {"recorded loads": recording, "current placement": current, "placement": output}
     check_report_files(report, png, others)
     deployment = Deployment(gpus, nodes, first_moe_layer, num_layers)
-    loads = read_loads(recording, loads_format(source_formats)) if recording else sample_loads()
-    live = read_placement(current, placement_format(source_formats), deployment) if current else None
+    loads = read_loads(recording, loads_format) if recording else sample_loads()
+    live = read_placement(current, placement_format, deployment) if current else None
     like = live.cluster if live else None if recording else SAMPLE
     cluster = options.cluster(loads.experts, like)
     asked: dict[str, Any] = {

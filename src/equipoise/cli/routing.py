@@ -12,8 +12,7 @@ from equipoise.cli.options.formats import (
     FileNodes,
     FirstMoeLayer,
     FromFormats,
-    loads_format,
-    placement_format,
+    source_formats_of,
 )
 
 
@@ -42,6 +41,8 @@ def routing(
     ] = False,
 ) -> None:
     """Show the balance that each engine's choice of replicas makes of a placement, and the best that any could."""
+    loads_format, placement_format = source_formats_of(source_formats, loads=True, placements=True)
+
     from equipoise.cli.summaries.routing import print_summary, summary
     from equipoise.cli.terminal.console import print_json
     from equipoise.formats import Deployment, read_loads, read_placement
@@ -50,9 +51,9 @@ def routing(
 
     if output:
         check_split_path(output)
-    recorded = read_loads(loads, loads_format(source_formats))
+    recorded = read_loads(loads, loads_format)
     deployment = Deployment(gpus, nodes, first_moe_layer)
-    split = least_peak_split(read_placement(placement, placement_format(source_formats), deployment), recorded)
+    split = least_peak_split(read_placement(placement, placement_format, deployment), recorded)
     found = summary(split, recorded, batch)
     if output:
         write_split(split, output)

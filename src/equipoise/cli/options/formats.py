@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from equipoise.formats.files.refusals import shown
 from equipoise.formats.registry import LOADS, LOADS_WRITTEN, PLACEMENTS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 def parse_format(text: str) -> str:
@@ -55,14 +58,24 @@ ToFormat = Annotated[
 ]
 
 
-def loads_format(source_formats: list[str] | None) -> str | None:
-    """Return the format that loads are said to be read in, if any."""
-    return next((name for name in source_formats or () if name in LOADS), None)
+def source_formats_of(asked: list[str] | None, loads: bool, placements: bool) -> tuple[str | None, str | None]:
+    """Return the format that loads are said to be read in, and that of placements, if any.
+
+    Raises
+    ------
+    typer.BadParameter
+        If nothing of that kind is read, or more than one format is said for it.
+    """
+    return _format_among(asked, LOADS, "loads", loads), _format_among(asked, PLACEMENTS, "placements", placements)
 
 
-def placement_format(source_formats: list[str] | None) -> str | None:
-    """Return the format that placements are said to be read in, if any."""
-    return next((name for name in source_formats or () if name in PLACEMENTS), None)
+def _format_among(asked: list[str] | None, formats: Mapping[str, object], kind: str, is_read: bool) -> str | None:
+    found = [name for name in asked or () if name in formats]
+    if found and not is_read:
+        raise typer.BadParameter(f"{found[0]} is a format of {kind}, and none are read here", param_hint="--from")
+    if len(found) > 1:
+        raise typer.BadParameter(f"{' and '.join(found)} are both formats of {kind}; say one", param_hint="--from")
+    return found[0] if found else None
 
 
 FileGpus = Annotated[
