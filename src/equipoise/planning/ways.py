@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     from equipoise.planning.request import Progress, Request
     from equipoise.planning.searching import Found, Trail
 
-# Of several windows, or with soft locality, all layers are planned afresh or none. That takes as long as a plan from
-# nothing, and moves most experts: it is tried where at least so large a share of the live slots may move.
+# Of several windows, or with soft locality, all layers are planned afresh or none, which takes as long as a plan from
+# nothing. That is tried where at least so large a share of the live slots may move; where homes may be out of date, which
+# no search changes, from less on.
 WORTHWHILE_SHARE = 0.25
+WORTHWHILE_SHARE_IF_SOFT = 0.05
 # Of one window, a layer this close to its bound is not, whatever the effort.
 LEAST_GAP = 1e-3
 
@@ -131,13 +133,13 @@ class Anew:
 
 def _worth_planning(current: Current, par: NDArray[np.float64]) -> NDArray[np.int64]:
     """Return the layers that may be better afresh: of one window, those that ended far above the bound."""
-    request, cluster, busy = current.request, current.request.cluster, current.counts.any(axis=1)
+    request, busy = current.request, current.counts.any(axis=1)
     if request.scenarios.windows == 1 and not request.soft:
         reached, settings = par * current.mean * busy, request.settings
         enough = min(settings.good_enough, max(settings.tolerance, LEAST_GAP))
         return np.flatnonzero(reached > lower_bounds(current.counts, request, reached) * (1 + enough))
-    affordable = request.most_moves >= WORTHWHILE_SHARE * len(par) * cluster.live_slots
-    return np.flatnonzero(busy & affordable)
+    share = WORTHWHILE_SHARE_IF_SOFT if request.soft else WORTHWHILE_SHARE
+    return np.flatnonzero(busy & (request.most_moves >= share * len(par) * request.cluster.live_slots))
 
 
 def _named(planned: Found, live: NDArray[np.int64], request: Request) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
