@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from equipoise.planning.relabelling import relabel
+from equipoise.planning.relabelling import in_live_slots, relabel
 
 
 @st.composite
@@ -62,15 +62,18 @@ def test_no_other_names_within_the_nodes_keep_more_experts_where_they_are(placem
 
 
 @settings(deadline=None)
-@given(placements(most_nodes=3))
-def test_an_expert_that_its_gpu_holds_already_keeps_its_slot(placement):
-    slots, live, experts, nodes = placement
-    for before, after in zip(live, relabel(slots, live, experts, nodes).slots, strict=True):
-        kept = (before[:, :, None] == after[:, None, :]).any(axis=2)
+@given(placements(most_nodes=3), st.integers(0, 9999))
+def test_an_expert_that_its_gpu_holds_already_takes_its_slot_and_empty_slots_stay(placement, seed):
+    slots, live, _, _ = placement
+    slots = np.where(np.random.default_rng(seed).random(slots.shape) < 0.3, -1, slots)
+    for before, planned, after in zip(live, slots, in_live_slots(slots, live), strict=True):
+        assert np.sort(after, axis=1).tolist() == np.sort(planned, axis=1).tolist()
+        kept = (before >= 0) & (before[:, :, None] == after[:, None, :]).any(axis=2)
         np.testing.assert_array_equal(after[kept], before[kept])
 
 
 def test_a_node_that_only_changed_its_name_gets_it_back():
     live = np.array([[[0, 1], [2, 3], [4, 5], [6, 7]]])
     slots = np.array([[[7, 6], [4, 5], [3, 2], [0, 1]]])
-    assert relabel(slots, live, experts=8, nodes=2).slots.tolist() == live.tolist()
+    renamed = relabel(slots, live, experts=8, nodes=2).slots
+    assert in_live_slots(renamed, live).tolist() == live.tolist()

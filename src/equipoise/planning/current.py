@@ -77,8 +77,12 @@ class Current:
 
     @cached_property
     def home(self) -> NDArray[np.int64]:
-        """The node on which serving each expert costs nothing, int64 ``[layers, experts]``; -1 for any."""
-        return homes(self.resident, self.request.bound_groups, self.counts)
+        """The node on which serving each expert costs nothing, int64 ``[layers, experts]``; -1 for any.
+
+        Where every replica must be at home, one that is saves a move, whatever it serves.
+        """
+        counts = np.zeros_like(self.counts) if self.request.strict else self.counts
+        return homes(self.resident, self.request.bound_groups, counts)
 
     @cached_property
     def node(self) -> NDArray[np.int64]:
@@ -86,15 +90,20 @@ class Current:
         return np.array(self.gpus) // self.request.cluster.gpus_per_node
 
     @cached_property
-    def live(self) -> NDArray[np.int64]:
-        """The expert in each slot that may stay there, int64 ``[layers, live GPUs, slots]``; -1 in the others."""
+    def once(self) -> NDArray[np.int64]:
+        """The expert in each slot at the start, int64 ``[layers, live GPUs, slots]``; -1 where it repeats another."""
         slots = self.resident.by_gpu[:, self.gpus]
         earlier = np.tri(slots.shape[2], k=-1, dtype=np.bool_)
         repeated = ((slots[..., :, None] == slots[..., None, :]) & earlier).any(axis=3)
-        slots = np.where(repeated, -1, slots)
-        if self.request.home_nodes > 1:
-            slots = np.where(too_far(slots, self.counts, self.home, self.node, self.most_off_node), -1, slots)
-        return np.ascontiguousarray(slots)
+        return np.ascontiguousarray(np.where(repeated, -1, slots))
+
+    @cached_property
+    def live(self) -> NDArray[np.int64]:
+        """The expert in each slot that may stay there, int64 ``[layers, live GPUs, slots]``; -1 in the others."""
+        if self.request.home_nodes == 1:
+            return self.once
+        leaves = too_far(self.once, self.counts, self.home, self.node, self.most_off_node)
+        return np.where(leaves, -1, self.once)
 
     @cached_property
     def held(self) -> NDArray[np.bool_]:

@@ -26,7 +26,7 @@ def homes(placement: Placement, groups: int, counts: NDArray[np.float64]) -> NDA
     Every node is home to equally many groups, so that the least load is served off its home, and of ways that serve
     equally little the fewest replicas are: an assignment problem.
 
-    counts: float64 ``[layers, experts]``, expert loads.
+    counts: float64 ``[layers, experts]``, expert loads; where they are 0, replicas alone decide.
     """
     layers, experts, cluster = placement.layers, placement.experts, placement.cluster
     if groups == 1:

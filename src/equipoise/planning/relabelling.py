@@ -20,8 +20,7 @@ class Relabelled(NamedTuple):
 def relabel(slots: NDArray[np.int64], live: NDArray[np.int64], experts: int, nodes: int) -> Relabelled:
     """Give each of a placement's GPUs the number of the live one that holds most of its experts already.
 
-    First the nodes are matched, then the GPUs of each: two assignment problems for each layer. An expert that lives on
-    its GPU then keeps its slot there.
+    First the nodes are matched, then the GPUs of each: two assignment problems for each layer.
 
     Parameters
     ----------
@@ -37,7 +36,15 @@ def relabel(slots: NDArray[np.int64], live: NDArray[np.int64], experts: int, nod
     number = np.stack([_numbers(*both, experts, nodes) for both in zip(slots, live, strict=True)])
     renamed = np.empty_like(slots)
     np.put_along_axis(renamed, number[:, :, None], slots, axis=1)
-    return Relabelled(np.stack([_in_live_slots(*both) for both in zip(renamed, live, strict=True)]), number)
+    return Relabelled(renamed, number)
+
+
+def in_live_slots(slots: NDArray[np.int64], live: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Put every expert that lives on its GPU already into the slot where it does; shapes as in `relabel`.
+
+    Slots that are yet to be filled, -1, stay between the others.
+    """
+    return np.stack([_in_live_slots_of_layer(*both) for both in zip(slots, live, strict=True)])
 
 
 def _numbers(slots: NDArray[np.int64], live: NDArray[np.int64], experts: int, nodes: int) -> NDArray[np.int64]:
@@ -73,12 +80,12 @@ def _in_common(
     return np.asarray((held(slots) @ held(live).T).toarray())
 
 
-def _in_live_slots(slots: NDArray[np.int64], live: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Put every expert that lives on its GPU already into the slot where it does, the others into those between."""
+def _in_live_slots_of_layer(slots: NDArray[np.int64], live: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Put the experts that live there already into their slots, the others into those between."""
     placed = np.full_like(slots, -1)
     width = min(slots.shape[1], live.shape[1])
     placed[:, :width] = live[:, :width]
     repeated = (slots[:, :, None] == slots[:, None, :]) & np.tri(slots.shape[1], k=-1, dtype=np.bool_)
-    same = (placed[:, :, None] == slots[:, None, :]) & ~repeated.any(axis=2)[:, None, :]
+    same = (placed[:, :, None] == slots[:, None, :]) & ~(repeated.any(axis=2) | (slots < 0))[:, None, :]
     placed[~same.any(axis=2)] = slots[~same.any(axis=1)]  # as many on each GPU, and GPU by GPU
     return placed

@@ -10,6 +10,7 @@ from equipoise.placement import Placement
 from equipoise.planning.budget import ROUNDING
 from equipoise.planning.current import Current
 from equipoise.planning.homes import off_node_load
+from equipoise.planning.relabelling import in_live_slots
 from equipoise.planning.request import part_of
 from equipoise.planning.searching import Found, Points, affordable_stops, no_search
 from equipoise.planning.ways import Anew, Search
@@ -39,6 +40,7 @@ def replan(request: Request, live: Placement) -> Found:
             home[here] = way.home[here]
         first += way.points.number
     required = ways[0].points.moves[:, 0].astype(np.int64)
+    slots = in_live_slots(slots, current.once)
     return _unless_worse(current, Found(current.placed(slots), required, declined, home))
 
 

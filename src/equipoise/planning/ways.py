@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from equipoise.planning.searching import Found, Trail
 
 # Of several windows, or with soft locality, all layers are planned afresh or none, which takes as long as a plan from
-# nothing. That is tried where at least so large a share of the live slots may move; where homes may be out of date, which
-# no search changes, from less on.
+# nothing. That is tried where at least so large a share of the live slots may move; where homes may be out of date,
+# which no search changes, from less on.
 WORTHWHILE_SHARE = 0.25
 WORTHWHILE_SHARE_IF_SOFT = 0.05
 # Of one window, a layer this close to its bound is not, whatever the effort.
@@ -112,8 +112,8 @@ class Anew:
     @classmethod
     def _renamed(cls, current: Current, layers: NDArray[np.int64], planned: Found, par: NDArray[np.float64]) -> Anew:
         """Name the GPUs of these layers so that few experts move."""
-        request, every, live = current.request, len(current.counts), current.live[layers]
-        slots, home = _named(planned, live, request)
+        request, every = current.request, len(current.counts)
+        slots, home = _named(planned, current.once[layers], request)
         placement = Placement.on_live(slots, request.cluster, current.resident.experts)
         if not request.soft:
             home = homes(placement, request.bound_groups, current.counts[layers])
