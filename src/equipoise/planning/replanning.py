@@ -30,18 +30,18 @@ def replan(request: Request, live: Placement) -> Found:
     """Go several ways from what is live; end each layer where the budgets, spent where they gain most, are used up."""
     current = _within_cap(request, live)
     ways = _ways(current)
-    stops, declined = affordable_stops(current, [way.points for way in ways])
+    searches = sum(isinstance(way, Search) for way in ways)
+    stops = affordable_stops(current, [way.points for way in ways], searches)
     slots = np.empty((*current.live.shape[:2], request.cluster.slots_per_gpu), np.int64)
     home, first = np.empty_like(current.home), 0
     for way in ways:
-        here = (stops >= first) & (stops < first + way.points.number)
+        here = (stops.at >= first) & (stops.at < first + way.points.number)
         if here.any():
-            slots[here] = way.ends_at(np.where(here, stops - first, 0))[here]
+            slots[here] = way.ends_at(np.where(here, stops.at - first, 0))[here]
             home[here] = way.home[here]
         first += way.points.number
-    required = ways[0].points.moves[:, 0].astype(np.int64)
     slots = in_live_slots(slots, current.once)
-    return _unless_worse(current, Found(current.placed(slots), required, declined, home))
+    return _unless_worse(current, Found(current.placed(slots), stops.required, stops.declined, home))
 
 
 def _ways(current: Current) -> list[Search | Anew]:
