@@ -49,7 +49,8 @@ class Plan:
         For each locality, a proven lower limit on the peak of any placement; for "soft", of one that serves no more
         load off its home node, in any window, than this one does. Only "none" where there are no groups.
     required : ndarray, int64 ``[layers]``
-        Moves without which there is no valid placement: into slots that were empty, or of experts that lived nowhere.
+        Moves made even where none is allowed, so that the placement is valid: into slots that were empty, of experts
+        that lived nowhere or farther from home than locality allows.
     lost : ndarray, int64 ``[n, 2]``
         Layer and expert of those that no GPU holds but dead ones: their weights must come from disk.
     declined : float or None
