@@ -101,7 +101,8 @@ def test_no_layer_ends_worse_than_if_nothing_is_done_where_nothing_must_be(situa
     scenarios, cluster, wanted, live = situation
     result = planned(scenarios, cluster, effort=effort, current=live, max_moves=most, **wanted)
     assume(result.locality != "soft" and allowed(live, result.placement))
-    assert (result.par <= result.par_before * (1 + 1e-9)).all()
+    nothing_must_be = result.required == 0  # experts that repeat on a GPU without need are taken off it
+    assert (result.par <= result.par_before * (1 + 1e-9))[nothing_must_be].all()
 
 
 @pytest.mark.parametrize("locality", [{}, {"groups": 4, "off_node": 0.2}])

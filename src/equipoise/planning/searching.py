@@ -153,7 +153,7 @@ def _search(
     request, scenarios = current.request, current.request.scenarios
     layers, gpus, _ = current.live.shape
     loads = np.ascontiguousarray(np.swapaxes(scenarios.counts / current.mean[:, None], 0, 1))
-    weights = np.ascontiguousarray(scenarios.weights.T)
+    weights = scenarios.weights.T.copy()  # never read-only, which would be another type to compile for
     history = earlier.history if earlier else empty_histories(layers, int(most_changes.max()) + 1)
     known = np.minimum(most_changes, earlier.relieved) if earlier else np.zeros(layers, np.int64)
     slots = np.empty((layers, gpus, request.cluster.slots_per_gpu), np.int64)
