@@ -50,7 +50,7 @@ def relieved(request: Request, start: Placement) -> Found:
     """Search on from a placement in which nothing is live yet, so that moves are free."""
     current = Current(request, start, request.off_node)
     trail = search(current, request.progress)
-    stops = affordable_stops(current, [Points.of(current, trail)], searches=1).at
+    stops = affordable_stops(current, [Points.of(current, trail)], request.most_moves)
     placement = current.placed(stopped(current, trail, stops).slots)
     return Found(placement, trail.history.moves[:, 0], declined=None, home=current.home)
 

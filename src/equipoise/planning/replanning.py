@@ -30,18 +30,38 @@ def replan(request: Request, live: Placement) -> Found:
     """Go several ways from what is live; end each layer where the budgets, spent where they gain most, are used up."""
     current = _within_cap(request, live)
     ways = _ways(current)
-    searches = sum(isinstance(way, Search) for way in ways)
-    stops = affordable_stops(current, [way.points for way in ways], searches)
-    slots = np.empty((*current.live.shape[:2], request.cluster.slots_per_gpu), np.int64)
+    searches, points = [way.points for way in ways if isinstance(way, Search)], [way.points for way in ways]
+    stay = affordable_stops(current, searches, 0.0)  # searches come first, so that their points have the same numbers
+    stops = affordable_stops(current, points, request.most_moves)
+    joined = Points.joined(points)
+    stops, declined = _if_worth_it(request, joined, stay, stops)
+    required = joined.moves[np.arange(len(stay)), stay].astype(np.int64)
+    slots, home = _ended(current, ways, stops)
+    return _unless_worse(current, Found(current.placed(slots), required, declined, home))
+
+
+def _ended(
+    current: Current, ways: list[Search | Anew], stops: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the slots of layers that end at these points of all ways, and which node their experts are at home on."""
+    slots = np.empty((*current.live.shape[:2], current.request.cluster.slots_per_gpu), np.int64)
     home, first = np.empty_like(current.home), 0
     for way in ways:
-        here = (stops.at >= first) & (stops.at < first + way.points.number)
+        here = (stops >= first) & (stops < first + way.points.number)
         if here.any():
-            slots[here] = way.ends_at(np.where(here, stops.at - first, 0))[here]
+            slots[here] = way.ends_at(np.where(here, stops - first, 0))[here]
             home[here] = way.home[here]
         first += way.points.number
-    slots = in_live_slots(slots, current.once)
-    return _unless_worse(current, Found(current.placed(slots), stops.required, stops.declined, home))
+    return in_live_slots(slots, current.once), home
+
+
+def _if_worth_it(
+    request: Request, points: Points, stay: NDArray[np.int64], stops: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], float | None]:
+    """Return where the layers end, and the mean PAR within reach where that does not gain enough for its moves."""
+    reached = points.mean_par(stops)
+    enough = reached <= points.mean_par(stay) * (1 - request.min_gain) or (stops == stay).all()
+    return (stops, None) if enough or not request.min_gain else (stay, reached)
 
 
 def _ways(current: Current) -> list[Search | Anew]:

@@ -67,6 +67,10 @@ class Points(NamedTuple):
         """How many there are for each layer, the missing ones among them."""
         return len(self.par[0])
 
+    def mean_par(self, stops: NDArray[np.int64]) -> float:
+        """Return the mean PAR of layers that end there; stops: int64 ``[layers]``."""
+        return float(self.par[np.arange(len(stops)), stops].mean())
+
     @classmethod
     def of(cls, current: Current, trail: Trail) -> Points:
         """Return those of a search: after none of its changes, after one, and so on."""
@@ -104,40 +108,18 @@ def stopped(current: Current, trail: Trail, stops: NDArray[np.int64]) -> Trail:
     return _search(current, stops, trail) if (stops < trail.changes).any() else trail
 
 
-class Stops(NamedTuple):
-    """Where the layers end."""
-
-    at: NDArray[np.int64]  # [layers], the point of all ways, one way after the other
-    required: NDArray[np.int64]  # [layers], moves where none are allowed but those that no placement can be without
-    declined: float | None  # the mean PAR within reach, where that is not worth its moves
-
-
-def affordable_stops(current: Current, ways: list[Points], searches: int) -> Stops:
-    """Return at which point of all ways each layer ends.
+def affordable_stops(current: Current, ways: list[Points], most_moves: float) -> NDArray[np.int64]:
+    """Return at which point of all ways each layer ends, int64 ``[layers]``: one way's points after the other's.
 
     One rate for moves and load off home may pass by what fewer ways offer, so that these are tried by themselves too.
-
-    searches: how many of the ways, the first ones, are searches from what is live.
     """
-    request, every = current.request, np.arange(len(ways[0].par))
-    points = Points.joined(ways)
-
-    def mean_par(stops: NDArray[np.int64]) -> float:
-        return float(points.par[every, stops].mean())
-
-    def stops_with(most_moves: float, ways: list[Points]) -> NDArray[np.int64]:
-        some = [Points.joined(ways[:number]) for number in range(1, len(ways) + 1)]
-        found = [stops_within(one.par, one.expenses(current, most_moves)) for one in some]
-        at_the_end = np.full(len(every), some[-1].number - 1)
-        if all(e.allows(at_the_end) for e in some[-1].expenses(current, most_moves)):
-            found.append(at_the_end)
-        return min(found, key=mean_par)
-
-    stops, stay = stops_with(request.most_moves, ways), stops_with(0.0, ways[:searches])
-    required = points.moves[every, stay].astype(np.int64)
-    if not request.min_gain or mean_par(stops) <= mean_par(stay) * (1 - request.min_gain) or (stops == stay).all():
-        return Stops(stops, required, None)
-    return Stops(stay, required, mean_par(stops))
+    some = [Points.joined(ways[:number]) for number in range(1, len(ways) + 1)]
+    found = [stops_within(points.par, points.expenses(current, most_moves)) for points in some]
+    points = some[-1]
+    at_the_end = np.full(len(points.par), points.number - 1)
+    if all(e.allows(at_the_end) for e in points.expenses(current, most_moves)):
+        found.append(at_the_end)
+    return min(found, key=points.mean_par)
 
 
 def _search(
