@@ -52,7 +52,7 @@ def relieved(request: Request, start: Placement) -> Found:
     trail = search(current, request.progress)
     stops = affordable_stops(current, [Points.of(current, trail)], request.most_moves)
     placement = current.placed(stopped(current, trail, stops).slots)
-    return Found(placement, trail.history.moves[:, 0], declined=None, home=current.home)
+    return Found(placement, np.zeros(placement.layers, np.int64), declined=None, home=current.home)
 
 
 def _best(found: list[Found], request: Request) -> Found:

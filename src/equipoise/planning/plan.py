@@ -92,7 +92,7 @@ class Plan:
             locality=request.locality,
             off_node=np.divide(off, total, out=np.zeros_like(off), where=off > 0),
             bounds=bounds_by_locality(request, placement, home),
-            required=np.zeros_like(found.required) if current is None else found.required,
+            required=found.required,
             lost=np.empty((0, 2), np.int64) if current is None else _lost(current, request),
             declined=found.declined,
         )
