@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from equipoise import ExpertCost, InputError
+from equipoise.timing.layer_time import slowest_gpu
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -118,8 +119,8 @@ def fewest_slots(times: Mapping[tuple[int, str], float], residual: float) -> tup
 
 def expected_slowest(gpu_time: NDArray[np.float64], spread: float) -> NDArray[np.float64]:
     """Return the mean of the slowest GPU of each case, ``[cases]``, where GPUs differ by a relative spread."""
-    noise = np.random.default_rng(0).standard_normal((DRAWS, gpu_time.shape[1]))
-    return np.array([(time * (1 + spread * noise)).max(axis=1).mean() for time in gpu_time])
+    rng = np.random.default_rng(0)
+    return np.array([slowest_gpu(np.tile(time, (DRAWS, 1)), spread, rng).mean() for time in gpu_time])
 
 
 def _line(timings: Arrays) -> ExpertCost:

@@ -30,13 +30,16 @@ from equipoise.serving.best_split import Split, least_peak_split
 from equipoise.serving.slot_shares import slot_shares
 from equipoise.synthetic.sample import sample_loads
 from equipoise.synthetic.traces import synthetic_trace
+from equipoise.timing.batch import Batch
 from equipoise.timing.conditions import Conditions
 from equipoise.timing.expert_cost import ExpertCost
 from equipoise.timing.known_models import Model
+from equipoise.timing.layer_time import LayerTime, layer_time
 
 __all__ = [
     "Afresh",
     "Balance",
+    "Batch",
     "Cluster",
     "Conditions",
     "Costs",
@@ -46,6 +49,7 @@ __all__ = [
     "FewMoves",
     "Forecast",
     "InputError",
+    "LayerTime",
     "Loads",
     "Migration",
     "Model",
@@ -62,6 +66,7 @@ __all__ = [
     "compare",
     "count_moves",
     "forecast",
+    "layer_time",
     "least_peak_split",
     "plan",
     "read_cost",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -35,7 +36,7 @@ def measure(
     """Time the experts of GPUs on this machine, and fit what tokens, experts and tiles cost."""
     if model is not None and output is not None and output.resolve() in _files_of(model):
         raise typer.BadParameter("the cost would replace the model", param_hint="--output")
-    sizes = _expert_sizes(model, hidden_size, expert_size)
+    sizes, top_k = _experts(model, hidden_size, expert_size)
 
     from equipoise.cli.summaries.measure import Run, print_summary, summary
     from equipoise.cli.terminal.console import print_json
@@ -49,7 +50,7 @@ def measure(
 
     if output is not None:
         check_writable(output)
-    conditions = this_machine(*sizes, dtype)
+    conditions = replace(this_machine(*sizes, dtype), top_k=top_k)
     slots = sorted(set(slots))
     gpus = points_to_fit(slots, points)
     with progress_bar("measuring") as progress:
@@ -66,19 +67,19 @@ def measure(
         print_summary(found)
 
 
-def _expert_sizes(model: str | None, hidden_size: int | None, expert_size: int | None) -> tuple[int, int]:
-    """Return the hidden size and the expert size that were asked for, one way or the other."""
+def _experts(model: str | None, hidden_size: int | None, expert_size: int | None) -> tuple[tuple[int, int], int | None]:
+    """Return the hidden size and the expert size that were asked for, one way or the other; the top-k of a model."""
     if model is None:
         if hidden_size is None or expert_size is None:
             raise typer.BadParameter("say whose experts, or both --hidden-size and --expert-size", param_hint="--model")
-        return hidden_size, expert_size
+        return (hidden_size, expert_size), None
     if hidden_size is not None or expert_size is not None:
         raise typer.BadParameter("the model says how large its experts are", param_hint="--model")
 
     from equipoise.formats import read_model
 
     known = read_model(model)
-    return known.hidden_size, known.expert_size
+    return (known.hidden_size, known.expert_size), known.top_k
 
 
 def _files_of(model: str) -> list[Path]:

@@ -10,6 +10,7 @@
      "hidden_size": 7168,
      "expert_size": 2048,
      "dtype": "bf16",
+     "top_k": 8,
      "layer": 67.0,
      "expert": 14.6,
      "tiles": {"128": 16.8},
@@ -21,9 +22,9 @@
      "scatter": 0.041
     }
 
-All costs are microseconds; :class:`equipoise.timing.expert_cost.ExpertCost` says what each is. Sizes are null where
-they are not known, and ``measured_to`` where nothing was measured. ``table`` may be an object of ``tokens`` and
-``microseconds``, both lists, and ``levelled``.
+All costs are microseconds; :class:`equipoise.timing.expert_cost.ExpertCost` says what each is. Sizes and the top-k are
+null where they are not known, and ``measured_to`` where nothing was measured. ``table`` may be an object of ``tokens``
+and ``microseconds``, both lists, and ``levelled``.
 
 The CSV has the columns ``tokens`` and ``microseconds``: what so many tokens of one expert take.
 """
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
 
 FORMAT = "equipoise-cost"
 VERSION = 1
-CONDITIONS = ("device", "versions", "hidden_size", "expert_size", "dtype")
+CONDITIONS = ("device", "versions", "hidden_size", "expert_size", "dtype", "top_k")
 NUMBERS = ("layer", "expert", "token", "sending", "residual", "scatter")
 KEYS = ("format", "version", *CONDITIONS, *NUMBERS, "tiles", "table", "measured_to")
 COLUMNS = ("tokens", "microseconds")

@@ -92,18 +92,34 @@ def balance(
     [[[45.0, 55.0]]]
     """
     loads = loads if isinstance(loads, Loads) else Loads(loads)
+    slot_load = slot_loads(placement, loads, routing=routing, batch=batch, sources=sources)
+    per_gpu = slot_load.reshape(loads.windows, loads.layers, placement.cluster.gpus, -1)
+    return Balance(per_gpu.sum(axis=3), len(placement.cluster.live))
+
+
+def slot_loads(
+    placement: Placement,
+    loads: Loads,
+    *,
+    routing: Routing | ArrayLike = "even",
+    batch: int | None = None,
+    sources: ArrayLike | None = None,
+) -> NDArray[np.float64]:
+    """Return the load of each slot, ``[windows, layers, slots]``; all is as :func:`balance` takes it.
+
+    Raises
+    ------
+    InputError
+        If loads and placement differ in layers or experts, or the routing is not as it should be.
+    """
     if (loads.layers, loads.experts) != (placement.layers, placement.experts):
         raise InputError(
             f"the loads have {loads.layers} layers of {loads.experts} experts, the placement {placement.layers} "
             f"of {placement.experts}; expected the same"
         )
     if isinstance(routing, str) and routing == "even":
-        slot_load = _in_slots(loads.counts / np.maximum(placement.logcnt, 1), placement) * (placement.phy2log >= 0)
-    else:
-        shares = slot_shares(placement, routing, batch=batch, sources=sources)
-        slot_load = _in_slots(loads.counts, placement) * shares
-    per_gpu = slot_load.reshape(loads.windows, loads.layers, placement.cluster.gpus, -1)
-    return Balance(per_gpu.sum(axis=3), len(placement.cluster.live))
+        return _in_slots(loads.counts / np.maximum(placement.logcnt, 1), placement) * (placement.phy2log >= 0)
+    return _in_slots(loads.counts, placement) * slot_shares(placement, routing, batch=batch, sources=sources)
 
 
 def _in_slots(load: NDArray[np.float64], placement: Placement) -> NDArray[np.float64]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Conditions:
-    """The GPU, the programs, and the shape and type of the experts, as far as they are known.
+    """The GPU, the programs, and the experts of the model, as far as they are known.
 
     Parameters
     ----------
@@ -27,11 +27,13 @@ class Conditions:
         Width of a token, and of what an expert makes of it in between.
     dtype : str
         The type of the numbers: ``bf16``, ``fp8``.
+    top_k : int, optional
+        Experts that a token of the model selects.
 
     Raises
     ------
     InputError
-        If a size is no whole number of at least 1.
+        If a size or the top-k is no whole number of at least 1.
     """
 
     device: str = ""
@@ -39,9 +41,10 @@ class Conditions:
     hidden_size: int | None = None
     expert_size: int | None = None
     dtype: str = ""
+    top_k: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("hidden_size", "expert_size"):
+        for name in ("hidden_size", "expert_size", "top_k"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, check_count(name, getattr(self, name)))
 

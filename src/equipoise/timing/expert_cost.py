@@ -172,7 +172,9 @@ class ExpertCost:
         return cls(
             expert=1e6 * weights * BYTES[dtype] / known.bandwidth,
             tiles={ROOFLINE_TILE: 1e6 * multiplied},
-            conditions=Conditions(hidden_size=model.hidden_size, expert_size=model.expert_size, dtype=dtype),
+            conditions=Conditions(
+                hidden_size=model.hidden_size, expert_size=model.expert_size, dtype=dtype, top_k=model.top_k
+            ),
         )
 
     def judged(self, tokens: ArrayLike, microseconds: ArrayLike) -> ExpertCost:

@@ -1,0 +1,141 @@
+"""layer_time(): the microseconds that a layer takes, which are those of its slowest GPU."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from equipoise.loads import Loads
+from equipoise.serving.balance import slot_loads
+from equipoise.timing.poisson import expected_time
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from equipoise.placement import Placement
+    from equipoise.serving.slot_shares import Routing
+    from equipoise.timing.batch import Batch
+
+DRAWS = 512
+LEAST_DRAWS = 16  # of a window
+SEED = 0
+
+
+@dataclass(frozen=True, eq=False)
+class LayerTime:
+    """What a layer's experts take, where batches are drawn from each window's loads.
+
+    Attributes
+    ----------
+    gpu : ndarray, float64 ``[windows, layers, gpus]``
+        Expected microseconds of each GPU; 0 for dead ones.
+    slowest : ndarray, float64 ``[windows, layers]``
+        Expected microseconds of the slowest GPU of each batch, which the others wait for. That is more than the
+        slowest of the expected: which GPU it is differs from batch to batch.
+    error : ndarray, float64 ``[windows, layers]``
+        Standard error of ``slowest``, from the draws that it is the mean of.
+    busy : ndarray, bool ``[windows, layers]``
+        Where there were loads to draw from; all else is 0 where there were none.
+    beyond : bool
+        Whether a slot gets more tokens, on average, than were measured, so that the cost's last slope goes on.
+    """
+
+    gpu: NDArray[np.float64]
+    slowest: NDArray[np.float64]
+    error: NDArray[np.float64]
+    busy: NDArray[np.bool_]
+    beyond: bool
+
+    def mean(self, weights: NDArray[np.float64] | None = None) -> tuple[float, float]:
+        """Return the microseconds of a layer and their standard error, mean over all windows and layers not idle.
+
+        Parameters
+        ----------
+        weights : ndarray, ``[windows, layers]``, optional
+            How much each counts; all the same if not given.
+        """
+        weight = self.busy * (1.0 if weights is None else weights)
+        weight = weight / (weight.sum() or 1.0)
+        return float((weight * self.slowest).sum()), float(np.sqrt(((weight * self.error) ** 2).sum()))
+
+
+def layer_time(
+    placement: Placement,
+    loads: Loads | ArrayLike,
+    batch: Batch,
+    *,
+    routing: Routing | ArrayLike = "even",
+    draws: int = DRAWS,
+) -> LayerTime:
+    """Return the time of every layer of a placement, in microseconds, for batches like the loads.
+
+    Every live GPU brings ``batch.tokens`` tokens, each of which picks ``batch.top_k`` experts as often as the window's
+    loads say, so that the picks of a slot are a Poisson number: its mean is all picks times the slot's share of the
+    layer's load. A GPU takes ``cost.gpu_time`` of its slots' picks: on average, the layer's cost and a sum over each
+    slot's likely numbers. Who is slowest is drawn: the picks of all slots, and what GPUs differ by beyond their picks,
+    by the scatter of the cost's fit.
+
+    Parameters
+    ----------
+    placement : Placement
+        Which expert each slot holds.
+    loads : Loads or array_like, ``[windows, layers, experts]`` or fewer axes
+        The traffic; only proportions within a layer and window count.
+    batch : Batch
+        Tokens of each GPU, the model's top-k, and the cost.
+    routing : str or array_like, ``[layers, slots]``
+        Which replica a token goes to; see :func:`equipoise.slot_shares`, whose ``batch`` is ``batch.tokens``.
+    draws : int
+        Batches to draw for each layer, shared over the windows; 16 for each of them at least. The same are drawn every
+        time.
+
+    Raises
+    ------
+    InputError
+        If loads and placement differ in layers or experts, or the routing is not as it should be.
+
+    Examples
+    --------
+    >>> from equipoise import Batch, Cluster, ExpertCost, Placement
+    >>> placement = Placement([[0, 1, 2, 0]], Cluster(gpus=2, slots_per_gpu=2), experts=3)
+    >>> cost = ExpertCost(layer=67, expert=14.6, tiles={128: 16.8})
+    >>> time = layer_time(placement, [[60, 30, 10]], Batch(tokens=1024, top_k=2, cost=cost))
+    >>> time.gpu.round().tolist(), time.slowest.round().tolist()
+    ([[[434.0, 331.0]]], [[434.0]])
+    """
+    loads = loads if isinstance(loads, Loads) else Loads(loads)
+    expected = _expected_picks(placement, loads, batch, routing)  # [windows, layers, gpus, slots per GPU]
+    per_window = max(draws // loads.windows, LEAST_DRAWS)
+    rng = np.random.default_rng(SEED)
+    slowest, error = np.zeros((2, loads.windows, loads.layers))
+    busy = np.asarray(loads.counts.any(axis=2))
+    for place in np.argwhere(busy):
+        at = tuple(place)
+        drawn = batch.cost.gpu_time(rng.poisson(expected[at], (per_window, *expected[at].shape)))
+        found = slowest_gpu(drawn, batch.cost.scatter, rng)
+        slowest[at], error[at] = found.mean(), found.std(ddof=1) / len(found) ** 0.5
+    live = np.isin(np.arange(placement.cluster.gpus), placement.cluster.live)
+    gpu = (batch.cost.layer + expected_time(batch.cost, expected).sum(axis=3)) * (busy[:, :, None] & live)
+    return LayerTime(gpu, slowest, error, busy, bool(batch.cost.is_beyond(expected).any()))
+
+
+def slowest_gpu(gpu_time: NDArray[np.float64], scatter: float, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Return the slowest GPU's microseconds in every draw, ``[draws]``, of those of all GPUs, ``[draws, gpus]``.
+
+    scatter: what GPUs differ by from what is expected of them, relative, as a standard deviation.
+    """
+    return np.asarray((gpu_time * (1 + scatter * rng.standard_normal(gpu_time.shape))).max(axis=1))
+
+
+def _expected_picks(
+    placement: Placement, loads: Loads, batch: Batch, routing: Routing | ArrayLike
+) -> NDArray[np.float64]:
+    """Return how many picks each slot gets on average, ``[windows, layers, gpus, slots per GPU]``."""
+    cluster = placement.cluster
+    load = slot_loads(placement, loads, routing=routing, batch=batch.tokens)
+    total = loads.counts.sum(axis=2)[:, :, None]
+    share = np.divide(load, total, out=np.zeros_like(load), where=total > 0)
+    by_gpu: NDArray[np.float64] = share.reshape(loads.windows, loads.layers, cluster.gpus, -1)
+    return batch.picks(len(cluster.live)) * by_gpu
