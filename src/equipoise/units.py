@@ -1,4 +1,4 @@
-"""Shares, numbers of moves and sizes, as people write them: ``10%``, ``500``, ``44MB``."""
+"""Shares, numbers of moves, sizes and counts, as people write them: ``10%``, ``500``, ``44MB``, ``16,32``."""
 
 from __future__ import annotations
 
@@ -54,6 +54,25 @@ def moves_of(text: str) -> float:
     if text.endswith("%"):
         return share_of(text)
     raise InputError(f"{shown(text)} is no number of moves; expected one such as 500, or a share such as 10%")
+
+
+def counts_of(text: str) -> list[int]:
+    """Return the whole numbers of at least 1 that a text lists, each once, in rising order.
+
+    Raises
+    ------
+    InputError
+        If one is none.
+
+    Examples
+    --------
+    >>> counts_of("4096,128")
+    [128, 4096]
+    """
+    listed = text.replace(" ", "").split(",")
+    if not all(number.isascii() and number.isdecimal() and len(number) < 19 and int(number) for number in listed):
+        raise InputError(f"{shown(text)} is no list of counts; expected whole numbers with commas, such as 128,4096")
+    return sorted({int(number) for number in listed})
 
 
 def size_of(text: str) -> int:

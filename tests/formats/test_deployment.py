@@ -28,5 +28,6 @@ def test_numbers_that_are_none_are_refused(settings, message):
 def test_layers_are_where_the_first_is_and_right_behind():
     assert Deployment().decoder_layers(3) == range(3)
     assert Deployment(first_moe_layer=3, num_layers=61).decoder_layers(58) == range(3, 61)
+    assert Deployment(first_moe_layer=1, num_layers=48, moe_layer_step=2).decoder_layers(24) == range(1, 48, 2)
     with pytest.raises(InputError, match="expected num_layers=62 at least, or another first_moe_layer"):
         Deployment(first_moe_layer=4, num_layers=61).decoder_layers(58)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from equipoise import Cluster, Loads, plan
+from equipoise import Batch, Cluster, ExpertCost, Loads, plan
 from equipoise.report.pages.plan import plan_page
 
 COUNTS = np.random.default_rng(0).lognormal(3, 1, (6, 5, 16)).round()
 CLUSTER = Cluster(gpus=4, nodes=2, slots_per_gpu=6)
+BATCH = Batch(64, 2, ExpertCost(layer=67, expert=15, tiles={128: 17}, measured_to=4000, residual=0.06))
 
 
 @pytest.fixture(scope="session")
@@ -24,7 +25,8 @@ def expected(planned):
 
 @pytest.fixture(scope="session")
 def page(planned):
-    return plan_page(planned, Loads(COUNTS), "A plan", [("groups", "1")], "equipoise plan")
+    times = [planned.time_saved(BATCH)]
+    return plan_page(planned, Loads(COUNTS), "A plan", [("groups", "1")], "equipoise plan", times)
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ from equipoise.cli.options.formats import (  # noqa: TC001
     NumLayers,
     ToFormat,
 )
+from equipoise.cli.options.model import AskedModel, ModelOptions
 
 
 def convert(
@@ -27,7 +28,8 @@ def convert(
     output_format: ToFormat = None,
     gpus: FileGpus = None,
     nodes: FileNodes = None,
-    first_moe_layer: FirstMoeLayer = 0,
+    model: AskedModel = None,
+    first_moe_layer: FirstMoeLayer = None,
     num_layers: NumLayers = None,
 ) -> None:
     """Convert loads or a placement to another format, such as an engine's."""
@@ -37,7 +39,6 @@ def convert(
     from equipoise.cli.summaries.words import counted, shape_in_words
     from equipoise.cli.terminal.console import print_line
     from equipoise.formats import (
-        Deployment,
         holds_placement,
         read_loads,
         read_placement,
@@ -51,7 +52,7 @@ def convert(
     forced = source_format or output_format
     is_placement = forced in PLACEMENTS if forced else holds_placement(source)
     if is_placement:
-        deployment = Deployment(gpus, nodes, first_moe_layer, num_layers)
+        deployment = ModelOptions(model).deployment(gpus, nodes, first_moe_layer, num_layers)
         placement = read_placement(source, source_format, deployment)
         name = write_placement(placement, output, output_format, deployment)
         shape = f"{counted(placement.layers, 'layer')} x {counted(placement.cluster.slots, 'slot')}"

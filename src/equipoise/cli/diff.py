@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 from equipoise.cli.options.formats import FileGpus, FileNodes, FirstMoeLayer, FromFormats, source_formats_of
+from equipoise.cli.options.model import AskedModel, ModelOptions
+from equipoise.cli.options.timing import AskedCost, AskedDtype, AskedGpu, TimingOptions, Tokens, TopK
 from equipoise.cli.options.values import parse_size
 
 
@@ -23,25 +25,42 @@ def diff(
             show_default=False,
         ),
     ] = None,
+    loads: Annotated[Path | None, typer.Option(help="Recorded loads to serve with both.", show_default=False)] = None,
     source_formats: FromFormats = None,
     gpus: FileGpus = None,
     nodes: FileNodes = None,
-    first_moe_layer: FirstMoeLayer = 0,
+    model: AskedModel = None,
+    first_moe_layer: FirstMoeLayer = None,
+    cost: AskedCost = None,
+    gpu: AskedGpu = None,
+    dtype: AskedDtype = None,
+    tokens: Tokens = None,
+    top_k: TopK = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object, with the figures of every layer and link.")
     ] = False,
 ) -> None:
-    """Show what moves between two placements: how many experts, over which links, in how many batches."""
-    _, placement_format = source_formats_of(source_formats, loads=False, placements=True)
+    """Show what moves between two placements, over which links, in how many batches, and what that is worth."""
+    named, timing = ModelOptions(model), TimingOptions(cost, gpu, dtype, tokens, top_k)
+    loads_format, placement_format = source_formats_of(source_formats, loads=loads is not None, placements=True)
+    if loads is None and timing.is_asked:
+        raise typer.BadParameter("say which loads shall be timed", param_hint="--loads")
 
-    from equipoise.cli.summaries.diff import print_summary, summary
+    from equipoise.cli.summaries.diff import print_summary, served_figures, summary
+    from equipoise.cli.summaries.timing import cost_summary
     from equipoise.cli.terminal.console import print_json
-    from equipoise.formats import Deployment, read_placement
+    from equipoise.formats import read_loads, read_placement
     from equipoise.migration.migration import Migration
 
-    deployment = Deployment(gpus, nodes, first_moe_layer)
+    batches = timing.batches(named.model)
+    deployment = named.deployment(gpus, nodes, first_moe_layer)
     before, after = (read_placement(path, placement_format, deployment) for path in (old, new))
     found = summary(Migration(before, after), old, new, expert_bytes)
+    if loads is not None:
+        recorded = read_loads(loads, loads_format)
+        named.check_experts(recorded.experts)
+        served = {"loads": str(loads), "cost": cost_summary(batches, timing.source)}
+        found |= served | served_figures(before, after, recorded, batches)
     if as_json:
         print_json(found)
     else:

@@ -15,7 +15,9 @@ from equipoise.cli.options.formats import (
     ToPlacement,
     source_formats_of,
 )
+from equipoise.cli.options.model import AskedModel, ModelOptions
 from equipoise.cli.options.planning import AskedEffort, AskedForecast, AskedLocality, OffNode, Workers  # noqa: TC001
+from equipoise.cli.options.timing import AskedCost, AskedDtype, AskedGpu, TimingOptions, Tokens, TopK
 from equipoise.cli.options.values import parse_moves, parse_share
 
 
@@ -35,8 +37,11 @@ def plan(
     dead: Dead = None,
     groups: Annotated[
         int | None,
-        typer.Option(min=1, help="Expert groups, each at home on a node; otherwise as --current has them, or 1."),
+        typer.Option(
+            min=1, help="Expert groups, each at home on a node; otherwise as --current or --model has them, or 1."
+        ),
     ] = None,
+    model: AskedModel = None,
     locality: AskedLocality = None,
     off_node: OffNode = None,
     current: Annotated[
@@ -57,8 +62,13 @@ def plan(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the placement to this file.")] = None,
     source_formats: FromFormats = None,
     output_format: ToPlacement = None,
-    first_moe_layer: FirstMoeLayer = 0,
+    first_moe_layer: FirstMoeLayer = None,
     num_layers: NumLayers = None,
+    cost: AskedCost = None,
+    gpu: AskedGpu = None,
+    dtype: AskedDtype = None,
+    tokens: Tokens = None,
+    top_k: TopK = None,
     report: Annotated[Path | None, typer.Option(metavar="PAGE.html", help="Write a page about the plan.")] = None,
     png: Annotated[Path | None, typer.Option(metavar="OUT.png", help="Draw the load of every GPU.")] = None,
     as_json: Annotated[
@@ -66,7 +76,8 @@ def plan(
     ] = False,
 ) -> None:
     """Plan where the experts live, for recorded loads or for a synthetic sample in DeepSeek-V3's shape."""
-    options = ClusterOptions(gpus, nodes, redundant, slots, dead)
+    options, named = ClusterOptions(gpus, nodes, redundant, slots, dead), ModelOptions(model)
+    timing = TimingOptions(cost, gpu, dtype, tokens, top_k)
     loads_format, placement_format = source_formats_of(source_formats, recording is not None, current is not None)
     if recording is not None and gpus is None and current is None:
         raise typer.BadParameter("say how many GPUs the recorded loads are planned for", param_hint="--gpus")
@@ -78,11 +89,12 @@ def plan(
 
     from equipoise.cli.options.reports import check_report_files, this_command
     from equipoise.cli.summaries.plan import Run, print_summary, summary, what_was_planned
+    from equipoise.cli.summaries.timing import cost_summary
     from equipoise.cli.summaries.words import counted
     from equipoise.cli.terminal.console import print_json
     from equipoise.cli.terminal.progress import progress_bar
     from equipoise.cli.terminal.stopwatch import stopwatch
-    from equipoise.formats import Deployment, check_placement_path, read_loads, read_placement, write_placement
+    from equipoise.formats import check_placement_path, read_loads, read_placement, write_placement
     from equipoise.planner import plan as plan_placement
     from equipoise.planner import warm_up
     from equipoise.planning.request import Request
@@ -92,13 +104,15 @@ def plan(
         check_placement_path(output, output_format)
     others = {"recorded loads": recording, "current placement": current, "placement": output}
     check_report_files(report, png, others)
-    deployment = Deployment(gpus, nodes, first_moe_layer, num_layers)
+    deployment = named.deployment(gpus, nodes, first_moe_layer, num_layers)
+    batches = timing.batches(named.model)
     loads = read_loads(recording, loads_format) if recording else sample_loads()
     live = read_placement(current, placement_format, deployment) if current else None
     like = live.cluster if live else None if recording else SAMPLE
+    named.check_experts(loads.experts)
     cluster = options.cluster(loads.experts, like)
     asked: dict[str, Any] = {
-        "groups": groups,
+        "groups": groups if live else named.groups(groups, cluster.nodes),
         "locality": locality,
         "off_node": off_node,
         "current": live,
@@ -114,14 +128,16 @@ def plan(
         result = plan_placement(loads, cluster, forecast=forecast, **asked, progress=progress)
     if output is not None:
         write_placement(result.placement, output, output_format, deployment)
-    run = Run(recording, current, effort, start, time, output, report, png)
-    found = summary(result, loads, run)
+    with progress_bar("timing"):
+        times = [result.time_saved(batch) for batch in batches]
+    run = Run(recording, current, model, groups is None and live is None, effort, start, time, output, report, png)
+    found = summary(result, loads, run, times, cost_summary(batches, timing.source))
     title = f"Plan for {recording.name if recording else 'the synthetic sample'}, {counted(cluster.gpus, 'GPU')}"
     with progress_bar("drawing"):
         if report is not None:
             from equipoise.report.pages.plan import plan_page
 
-            plan_page(result, loads, title, what_was_planned(found), this_command()).save(report)
+            plan_page(result, loads, title, what_was_planned(found), this_command(), times).save(report)
         if png is not None:
             from equipoise.report import plan_figure
             from equipoise.report.picture import save_picture

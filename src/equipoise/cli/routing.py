@@ -14,6 +14,8 @@ from equipoise.cli.options.formats import (
     FromFormats,
     source_formats_of,
 )
+from equipoise.cli.options.model import AskedModel, ModelOptions
+from equipoise.cli.options.timing import AskedCost, AskedDtype, AskedGpu, TimingOptions, Tokens, TopK
 
 
 def routing(
@@ -35,26 +37,36 @@ def routing(
     source_formats: FromFormats = None,
     gpus: FileGpus = None,
     nodes: FileNodes = None,
-    first_moe_layer: FirstMoeLayer = 0,
+    model: AskedModel = None,
+    first_moe_layer: FirstMoeLayer = None,
+    cost: AskedCost = None,
+    gpu: AskedGpu = None,
+    dtype: AskedDtype = None,
+    tokens: Tokens = None,
+    top_k: TopK = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object, with the PAR of every layer.")
     ] = False,
 ) -> None:
     """Show the balance that each engine's choice of replicas makes of a placement, and the best that any could."""
+    named, timing = ModelOptions(model), TimingOptions(cost, gpu, dtype, tokens, top_k)
     loads_format, placement_format = source_formats_of(source_formats, loads=True, placements=True)
 
     from equipoise.cli.summaries.routing import print_summary, summary
+    from equipoise.cli.summaries.timing import cost_summary
     from equipoise.cli.terminal.console import print_json
-    from equipoise.formats import Deployment, read_loads, read_placement
+    from equipoise.formats import read_loads, read_placement
     from equipoise.formats.splits import check_split_path, write_split
     from equipoise.serving.best_split import least_peak_split
 
     if output:
         check_split_path(output)
+    batches = timing.batches(named.model)
     recorded = read_loads(loads, loads_format)
-    deployment = Deployment(gpus, nodes, first_moe_layer)
+    named.check_experts(recorded.experts)
+    deployment = named.deployment(gpus, nodes, first_moe_layer)
     split = least_peak_split(read_placement(placement, placement_format, deployment), recorded)
-    found = summary(split, recorded, batch)
+    found = summary(split, recorded, batch, batches, cost_summary(batches, timing.source))
     if output:
         write_split(split, output)
     files = {"placement": str(placement), "loads": str(loads), "output": str(output) if output else None}

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from equipoise.cli.options.formats import FileGpus, FileNodes, FirstMoeLayer, FromFormat  # noqa: TC001
+from equipoise.cli.options.model import AskedModel, ModelOptions
 
 
 def show(
@@ -15,17 +16,19 @@ def show(
     file_format: FromFormat = None,
     gpus: FileGpus = None,
     nodes: FileNodes = None,
-    first_moe_layer: FirstMoeLayer = 0,
+    model: AskedModel = None,
+    first_moe_layer: FirstMoeLayer = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, with all figures.")] = False,
 ) -> None:
     """Show what recorded loads or a placement hold; a placement of Equipoise that is not valid is an error."""
     from equipoise.cli.summaries import loads, placement
     from equipoise.cli.terminal.console import print_json
-    from equipoise.formats import Deployment, holds_placement, read_loads, read_placement
+    from equipoise.formats import holds_placement, read_loads, read_placement
     from equipoise.formats.registry import PLACEMENTS
 
     if file_format in PLACEMENTS if file_format else holds_placement(file):
-        found = placement.summary(read_placement(file, file_format, Deployment(gpus, nodes, first_moe_layer)))
+        deployment = ModelOptions(model).deployment(gpus, nodes, first_moe_layer)
+        found = placement.summary(read_placement(file, file_format, deployment))
         print_summary = placement.print_summary
     else:
         found = loads.summary(read_loads(file, file_format))

@@ -9,7 +9,9 @@ import typer
 
 from equipoise.cli.options.cluster import SAMPLE, ClusterOptions, Dead, Nodes, Redundant, Slots
 from equipoise.cli.options.formats import FromFormat  # noqa: TC001
+from equipoise.cli.options.model import AskedModel, ModelOptions
 from equipoise.cli.options.planning import AskedEffort, AskedForecast, AskedLocality, OffNode, Workers  # noqa: TC001
+from equipoise.cli.options.timing import AskedCost, AskedDtype, AskedGpu, TimingOptions, Tokens, TopK
 from equipoise.cli.options.values import parse_moves, parse_size
 
 
@@ -27,7 +29,10 @@ def simulate(
     redundant: Redundant = None,
     slots: Slots = None,
     dead: Dead = None,
-    groups: Annotated[int, typer.Option(min=1, help="Expert groups, each at home on a node.")] = 1,
+    groups: Annotated[
+        int | None, typer.Option(min=1, help="Expert groups, each at home on a node; otherwise as --model has, or 1.")
+    ] = None,
+    model: AskedModel = None,
     locality: AskedLocality = None,
     off_node: OffNode = None,
     interval: Annotated[int, typer.Option(min=1, help="Windows served between two decisions.")] = 1,
@@ -60,6 +65,11 @@ def simulate(
         int, typer.Option(parser=parse_size, metavar="SIZE", help="What a GPU sends to other nodes in a second.")
     ] = "50GB",  # type: ignore[assignment]
     loads_format: FromFormat = None,
+    cost: AskedCost = None,
+    gpu: AskedGpu = None,
+    dtype: AskedDtype = None,
+    tokens: Tokens = None,
+    top_k: TopK = None,
     report: Annotated[Path | None, typer.Option(metavar="PAGE.html", help="Write a page about the replays.")] = None,
     png: Annotated[Path | None, typer.Option(metavar="OUT.png", help="Draw PAR, moves and stall over time.")] = None,
     as_json: Annotated[
@@ -69,7 +79,8 @@ def simulate(
     """Replay a trace, or a synthetic sample, and compare policies: when to plan again, and how much to move."""
     if recording is not None and gpus is None:
         raise typer.BadParameter("say how many GPUs the trace is replayed on", param_hint="--gpus")
-    options = ClusterOptions(gpus, nodes, redundant, slots, dead)
+    options, named = ClusterOptions(gpus, nodes, redundant, slots, dead), ModelOptions(model)
+    timing = TimingOptions(cost, gpu, dtype, tokens, top_k)
 
     from equipoise.cli.options.reports import check_report_files, this_command
     from equipoise.cli.summaries.simulate import (
@@ -78,8 +89,10 @@ def simulate(
         policies_table,
         print_summary,
         summary,
+        times_table,
         what_was_replayed,
     )
+    from equipoise.cli.summaries.timing import cost_summary
     from equipoise.cli.summaries.words import counted
     from equipoise.cli.terminal.console import print_json
     from equipoise.cli.terminal.progress import progress_bar
@@ -91,10 +104,12 @@ def simulate(
 
     check_report_files(report, png, {"trace": recording})
     trace = read_loads(recording, loads_format) if recording else sample_loads()
+    batches = timing.batches(named.model)
+    named.check_experts(trace.experts)
     cluster = options.cluster(trace.experts, None if recording else SAMPLE)
     costs = Costs(expert_bytes, within_nodes, between_nodes)
     asked: dict[str, Any] = {
-        "groups": groups,
+        "groups": named.groups(groups, cluster.nodes) or 1,
         "locality": locality,
         "off_node": off_node,
         "effort": effort,
@@ -102,11 +117,18 @@ def simulate(
     }
     compared = policies(max_moves, forecast, interval_seconds, costs)
     with progress_bar("replaying") as progress:
-        replays = compare(
-            trace, cluster, compared, interval=interval, window=window, costs=costs, progress=progress, **asked
-        )
+        served: dict[str, Any] = {"interval": interval, "window": window, "costs": costs, "batches": batches}
+        replays = compare(trace, cluster, compared, **served, progress=progress, **asked)
     run = Run(recording, cluster, asked, interval, window, forecast, interval_seconds, costs, report, png)
-    found = summary(replays, trace, run)
+    said = {"model": model, "groups_of_model": model is not None and groups is None}
+    found = (
+        summary(replays, trace, run)
+        | said
+        | {
+            "cost": cost_summary(batches, timing.source),
+            "tokens": [batch.tokens for batch in batches],
+        }
+    )
     title = f"Replay of {recording.name if recording else 'the synthetic sample'}, {counted(cluster.gpus, 'GPU')}"
     if report is not None:
         from equipoise.forecasting.forecast import expect
@@ -114,11 +136,11 @@ def simulate(
         from equipoise.report.pages.page import Table
         from equipoise.report.pages.simulation import simulation_page
 
-        table = Table("The policies", *policies_table(found))
+        tables = [Table("The policies", *policies_table(found)), Table("Layer time", *times_table(found))]
         at_the_end = Loads(trace.counts[-window:])
         with progress_bar("looking back") as progress:
             expected = expect(Request.checked(at_the_end, cluster, progress=progress, **asked), forecast)
-        simulation_page(replays, table, expected, title, what_was_replayed(found), this_command()).save(report)
+        simulation_page(replays, tables, expected, title, what_was_replayed(found), this_command()).save(report)
     if png is not None:
         from equipoise.report.figures.policies_over_time import policies_over_time
         from equipoise.report.picture import save_picture

@@ -23,6 +23,8 @@ class Deployment:
         the placement's layer 0 there, and its other layers right behind.
     num_layers : int, optional
         Decoder layers of the model in all; otherwise the last with experts is the last.
+    moe_layer_step : int
+        Which of the layers from there on have experts: every one, every second (2: Llama 4), ...
 
     Raises
     ------
@@ -39,9 +41,10 @@ class Deployment:
     nodes: int | None = None
     first_moe_layer: int = 0
     num_layers: int | None = None
+    moe_layer_step: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("gpus", "nodes", "num_layers"):
+        for name in ("gpus", "nodes", "num_layers", "moe_layer_step"):
             if getattr(self, name) is not None:
                 check_count(setting(name), getattr(self, name))
         if self.first_moe_layer != 0:
@@ -75,10 +78,10 @@ class Deployment:
         InputError
             If they do not fit into ``num_layers``.
         """
-        end = self.first_moe_layer + moe_layers
+        end = self.first_moe_layer + (moe_layers - 1) * self.moe_layer_step + 1
         if self.num_layers is not None and end > self.num_layers:
             raise InputError(
                 f"{moe_layers} layers from layer {self.first_moe_layer} on do not fit into {self.num_layers} decoder "
                 f"layers; expected {setting('num_layers', end)} at least, or another {setting('first_moe_layer')}"
             )
-        return range(self.first_moe_layer, end)
+        return range(self.first_moe_layer, end, self.moe_layer_step)

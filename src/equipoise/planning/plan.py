@@ -14,6 +14,7 @@ from equipoise.placement import Placement
 from equipoise.planning.bounds import bounds_by_locality
 from equipoise.planning.budget import ROUNDING
 from equipoise.planning.homes import homes, off_node_load
+from equipoise.timing.time_saved import TimeSaved, time_saved
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from equipoise.planning.request import Request
     from equipoise.planning.scenarios import Scenarios
     from equipoise.planning.searching import Found
+    from equipoise.timing.batch import Batch
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,6 +154,11 @@ class Plan:
     def moved_share(self) -> float:
         """All moves as a share of the live slots."""
         return float(self.moves.sum() / self.placement.live_slots)
+
+    def time_saved(self, batch: Batch) -> TimeSaved:
+        """Return what a layer takes with the placement ``before`` and with this one, under what was planned for."""
+        loads, weights = Loads(self.scenarios.counts), self.scenarios.weights
+        return time_saved(self.before, self.placement, loads, batch, weights)
 
     def times_mean(self, load: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return a load ``[layers]`` in units of the mean GPU load; 1 for idle layers."""

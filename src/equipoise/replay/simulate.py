@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,16 +15,19 @@ from equipoise.placement import Placement
 from equipoise.replay.policies import Afresh
 from equipoise.replay.situation import Situation
 from equipoise.serving.balance import balance
+from equipoise.timing.layer_time import layer_time
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
     from equipoise.cluster import Cluster
     from equipoise.replay.policies import Policy
+    from equipoise.timing.batch import Batch
 
 DEFAULT_COSTS = Costs()
+DRAWS = 16  # of each window
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +51,11 @@ class Replay:
         Sent within nodes and between them.
     stall_seconds : ndarray, float64 ``[served]``
         Estimated time for which the moves hold up what is served; see :meth:`equipoise.migration.costs.Costs.stall`.
+    layer_time : dict of int to ndarray, float64 ``[served]``
+        Microseconds of a layer, mean over the layers, by the tokens that each GPU brings; see
+        :func:`equipoise.layer_time`.
+    layer_time_error : dict of int to ndarray, float64 ``[served]``
+        Their standard errors.
     """
 
     window: NDArray[np.int64]
@@ -57,13 +65,20 @@ class Replay:
     bytes_within: NDArray[np.int64]
     bytes_between: NDArray[np.int64]
     stall_seconds: NDArray[np.float64]
+    layer_time: dict[int, NDArray[np.float64]] = field(default_factory=dict)
+    layer_time_error: dict[int, NDArray[np.float64]] = field(default_factory=dict)
 
     def columns(self) -> dict[str, NDArray[np.int64] | NDArray[np.float64]]:
-        """Return the columns by name, as ``pandas.DataFrame`` takes them."""
-        return {column.name: getattr(self, column.name) for column in fields(self)}
+        """Return the columns by name, as ``pandas.DataFrame`` takes them; ``layer_time_128`` where there is one."""
+        found: dict[str, NDArray[np.int64] | NDArray[np.float64]] = {}
+        for column in fields(self):
+            values = getattr(self, column.name)
+            is_one = isinstance(values, np.ndarray)
+            found |= {column.name: values} if is_one else {f"{column.name}_{n}": some for n, some in values.items()}
+        return found
 
     def totals(self) -> dict[str, float]:
-        """Return means of PAR and step time, the worst PAR of a window, and sums of all that moves."""
+        """Return means of PAR and of times, the worst PAR of a window, and sums of all that moves."""
         return {
             "par": float(self.par.mean()),
             "worst_par": float(self.par.max()),
@@ -72,6 +87,11 @@ class Replay:
             "bytes_within": int(self.bytes_within.sum()),
             "bytes_between": int(self.bytes_between.sum()),
             "stall_seconds": float(self.stall_seconds.sum()),
+            **{f"layer_time_{tokens}": float(time.mean()) for tokens, time in self.layer_time.items()},
+            **{
+                f"layer_time_error_{tokens}": float(np.sqrt((error**2).sum()) / len(error))
+                for tokens, error in self.layer_time_error.items()
+            },
         }
 
 
@@ -105,6 +125,7 @@ def compare(
     interval: int = 1,
     window: int = 1,
     costs: Costs = DEFAULT_COSTS,
+    batches: Sequence[Batch] = (),
     progress: Callable[[int, int], None] | None = None,
     **asked: Any,
 ) -> dict[str, Replay]:
@@ -128,6 +149,8 @@ def compare(
         Windows of the past that a decision looks at.
     costs : Costs
         What it takes to send an expert.
+    batches : sequence of Batch
+        Sizes of batches, each another, whose layer time is wanted too.
     progress : callable, optional
         Called as ``progress(windows served, windows to serve)``, over all policies, after every interval.
     **asked
@@ -166,7 +189,7 @@ def compare(
         for at, (name, policy) in enumerate(policies.items()):
             decided = policy.decide(replace(situation, current=current[name]))
             _refuse_invalid(decided, cluster)
-            rows[name].append(_serve(now, coming, current[name], decided, costs))
+            rows[name].append(_serve(now, coming, (current[name], decided), costs, batches))
             current[name] = decided
             if progress:
                 progress((now - window) * len(policies) + coming.windows * (at + 1), to_serve)
@@ -175,8 +198,16 @@ def compare(
 
 def _joined(intervals: list[Replay]) -> Replay:
     """Return the rows of one interval after the other."""
-    names = [column.name for column in fields(Replay)]
-    return Replay(*(np.concatenate([getattr(some, name) for some in intervals]) for name in names))
+    return Replay(
+        **{column.name: _in_a_row([getattr(some, column.name) for some in intervals]) for column in fields(Replay)}
+    )
+
+
+def _in_a_row(parts: list[Any]) -> Any:
+    """Return arrays one after the other; of dicts, those of each key."""
+    if isinstance(parts[0], dict):
+        return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+    return np.concatenate(parts)
 
 
 def _between(trace: Loads, first: int, end: int) -> Loads:
@@ -184,13 +215,17 @@ def _between(trace: Loads, first: int, end: int) -> Loads:
     return Loads(trace.counts[first:end], trace.labels[first:end])
 
 
-def _serve(now: int, coming: Loads, before: Placement, after: Placement, costs: Costs) -> Replay:
-    """Return the rows of one interval: move, then serve window by window."""
+def _serve(
+    now: int, coming: Loads, placements: tuple[Placement, Placement], costs: Costs, batches: Sequence[Batch]
+) -> Replay:
+    """Return the rows of one interval: move from one placement to the other, then serve window by window."""
+    before, after = placements
     served = balance(after, coming)
-    peak, mean = served.peak.sum(axis=1), served.mean.sum(axis=1)
     migration = Migration(before, after)
+    peak, mean = served.peak.sum(axis=1), served.mean.sum(axis=1)
     traffic = migration.bytes(costs.expert_bytes)
     at_first = np.arange(coming.windows) == 0
+    times = {batch.tokens: _times(after, coming, batch) for batch in batches}
     return Replay(
         window=now + np.arange(coming.windows),
         par=served.par.mean(axis=1),
@@ -199,7 +234,15 @@ def _serve(now: int, coming: Loads, before: Placement, after: Placement, costs: 
         bytes_within=at_first * np.int64(traffic.within_nodes),
         bytes_between=at_first * np.int64(traffic.between_nodes),
         stall_seconds=at_first * costs.stall(migration),
+        layer_time={tokens: time for tokens, (time, _) in times.items()},
+        layer_time_error={tokens: error for tokens, (_, error) in times.items()},
     )
+
+
+def _times(placement: Placement, coming: Loads, batch: Batch) -> NDArray[np.float64]:
+    """Return the microseconds of a layer and their standard errors, ``[2, windows]``; many windows need few draws."""
+    windows = (Loads(counts) for counts in coming.counts)
+    return np.transpose([layer_time(placement, one, batch, draws=DRAWS).mean() for one in windows])
 
 
 def _refuse_too_short(trace: Loads, window: int, interval: int) -> None:

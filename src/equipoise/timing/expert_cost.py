@@ -246,6 +246,11 @@ class ExpertCost:
         """
         return np.asarray(self.layer + self.expert_time(np.atleast_1d(_counts(tokens))).sum(axis=-1))
 
+    @property
+    def is_measured(self) -> bool:
+        """Whether anything was measured."""
+        return self.measured_to < inf
+
     def is_beyond(self, tokens: ArrayLike) -> NDArray[np.bool_]:
         """Return where tokens of one expert are more than were measured, so that the last slope is taken to go on."""
         return np.asarray(_counts(tokens) > self.measured_to)

@@ -40,6 +40,8 @@ class LayerTime:
         Where there were loads to draw from; all else is 0 where there were none.
     beyond : bool
         Whether a slot gets more tokens, on average, than were measured, so that the cost's last slope goes on.
+    complete : bool
+        Whether every expert with a load has a replica; what is picked of others is served by nobody, and takes no time.
     """
 
     gpu: NDArray[np.float64]
@@ -47,6 +49,7 @@ class LayerTime:
     error: NDArray[np.float64]
     busy: NDArray[np.bool_]
     beyond: bool
+    complete: bool
 
     def mean(self, weights: NDArray[np.float64] | None = None) -> tuple[float, float]:
         """Return the microseconds of a layer and their standard error, mean over all windows and layers not idle.
@@ -56,9 +59,21 @@ class LayerTime:
         weights : ndarray, ``[windows, layers]``, optional
             How much each counts; all the same if not given.
         """
-        weight = self.busy * (1.0 if weights is None else weights)
+        weight = self._weight(weights)
         weight = weight / (weight.sum() or 1.0)
         return float((weight * self.slowest).sum()), float(np.sqrt(((weight * self.error) ** 2).sum()))
+
+    def by_layer(self, weights: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+        """Return the microseconds of each layer, float64 ``[layers]``, mean over the windows in which it is not idle.
+
+        weights: as :meth:`mean` takes them.
+        """
+        weight = self._weight(weights)
+        total = weight.sum(axis=0)
+        return np.asarray((weight * self.slowest).sum(axis=0) / np.where(total > 0, total, 1.0))
+
+    def _weight(self, weights: NDArray[np.float64] | None) -> NDArray[np.float64]:
+        return np.asarray(self.busy * (1.0 if weights is None else weights), np.float64)
 
 
 def layer_time(
@@ -118,7 +133,8 @@ def layer_time(
         slowest[at], error[at] = found.mean(), found.std(ddof=1) / len(found) ** 0.5
     live = np.isin(np.arange(placement.cluster.gpus), placement.cluster.live)
     gpu = (batch.cost.layer + expected_time(batch.cost, expected).sum(axis=3)) * (busy[:, :, None] & live)
-    return LayerTime(gpu, slowest, error, busy, bool(batch.cost.is_beyond(expected).any()))
+    complete = bool((placement.logcnt > 0)[loads.counts.any(axis=0)].all())
+    return LayerTime(gpu, slowest, error, busy, bool(batch.cost.is_beyond(expected).any()), complete)
 
 
 def slowest_gpu(gpu_time: NDArray[np.float64], scatter: float, rng: np.random.Generator) -> NDArray[np.float64]:

@@ -11,16 +11,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from equipoise import Cluster, Loads, Placement, Scenarios, plan
+from equipoise import Batch, Cluster, ExpertCost, Loads, Placement, Scenarios, plan
 from equipoise.forecasting.forecast import METHODS
 from equipoise.planning.forecast import Forecast
 from equipoise.replay.policies import Never, Oracle
 from equipoise.replay.simulate import compare
 from equipoise.report.pages.forecast_section import PLANNED_FOR
 from equipoise.report.pages.page import Page, Section, Table
-from equipoise.report.pages.plan import plan_page, time_saved
+from equipoise.report.pages.plan import plan_page
 from equipoise.report.pages.simulation import simulation_page
-from tests.report.conftest import CLUSTER, COUNTS
+from tests.report.conftest import BATCH, CLUSTER, COUNTS
+
+NO_TIMES = Table("", (), [])
 
 
 def page_of(planned, title="A plan"):
@@ -47,8 +49,9 @@ def test_the_numbers_are_those_of_the_plan(page, planned):
     assert numbers["PAR before and after"] == f"{before.mean():.4f} → {planned.par.mean():.4f}"
     assert numbers["gap to the bound"] == f"{planned.gap.mean():.2%}"
     assert numbers["moves"] == f"{planned.moves.sum():,}"
-    peaks_before = (before * planned.mean).sum()
-    assert numbers["time saved in a layer's step"] == f"{(peaks_before - planned.peak.sum()) / peaks_before:.1%}"
+    saved = planned.time_saved(BATCH)
+    times = (time.mean(planned.scenarios.weights)[0] for time in (saved.before, saved.after))
+    assert numbers["time of a layer, 64 tokens a GPU"] == "{:,.0f} → {:,.0f} µs".format(*times)
     assert all(f"{value:.4f}" in page.verdict for value in (before.mean(), planned.par.mean()))
 
 
@@ -75,7 +78,9 @@ def test_nothing_that_is_named_runs(planned):
 
 
 def test_the_same_plan_makes_the_same_bytes(html, planned):
-    again = plan_page(planned, Loads(COUNTS), "A plan", [("groups", "1")], "equipoise plan")
+    again = plan_page(
+        planned, Loads(COUNTS), "A plan", [("groups", "1")], "equipoise plan", [planned.time_saved(BATCH)]
+    )
     assert again.html() == html
 
 
@@ -103,7 +108,7 @@ def test_the_page_carries_its_figures_and_plotly(html):
 def test_idle_loads_are_said_to_be(tmp_path):
     page = page_of(plan(np.zeros((2, 4)), Cluster(gpus=2, slots_per_gpu=2)))
     assert page.verdict == "The loads are all zero: any placement serves them equally well."
-    assert numbers_of(page)["time saved in a layer's step"] == "not known"
+    assert numbers_of(page)["moves"] == "0"
     page.save(tmp_path / "page.html")
 
 
@@ -111,7 +116,7 @@ def test_a_plan_that_moves_nothing_says_so(planned):
     page = page_of(plan(COUNTS, CLUSTER, current=planned.placement, max_moves=0))
     assert page.verdict.startswith("Nothing moves: ")
     assert "every GPU holds the experts that it needs already" in text_of(page)
-    assert (numbers_of(page)["moves"], numbers_of(page)["time saved in a layer's step"]) == ("0", "0.0%")
+    assert numbers_of(page)["moves"] == "0"
 
 
 def test_a_plan_that_is_not_worth_it_says_so(planned):
@@ -129,7 +134,10 @@ def test_what_was_served_by_nobody_before_has_no_time():
     current = Placement([[0, 1, 2, 2]], Cluster(gpus=2, slots_per_gpu=2), experts=4)
     planned = plan([[4, 3, 2, 1]], current.cluster, current=current)
     assert len(planned.lost) == 1
-    assert time_saved(planned) is None
+    time = planned.time_saved(Batch(16, 1, ExpertCost(expert=10)))
+    page = plan_page(planned, planned.loads, "A plan", [], "equipoise plan", [time])
+    assert time.share is None
+    assert page.numbers[-1].note == "what its slowest GPU takes for its experts, of a GPU at its best, not measured"
     words = "There is one node alone: 1 experts move within nodes, 0 between nodes, 1 come from disk."
     assert section_of(page_of(planned), "moves").text == words
 
@@ -189,7 +197,7 @@ def replayed():
 
 def test_the_oracle_is_never_called_the_best(replayed, expected):
     table = Table("The policies", ("policy", "PAR"), [("never", "1.5")])
-    page = simulation_page(replayed, table, expected, "A replay", [], "equipoise simulate")
+    page = simulation_page(replayed, [table, NO_TIMES], expected, "A replay", [], "equipoise simulate")
     assert replayed["oracle"].par.mean() < replayed["never"].par.mean()
     par = f"{replayed['never'].par.mean():.4f}"
     assert page.verdict == f"No policy that knows only the past serves more evenly than “never”: PAR {par}."
@@ -200,7 +208,7 @@ def test_the_oracle_is_never_called_the_best(replayed, expected):
 def test_the_best_policy_is_the_one_with_the_least_par(replayed, expected):
     best = replayed["oracle"]
     replays = {"never": replayed["never"], "by chance": best, "oracle": best}
-    page = simulation_page(replays, Table("", (), []), expected, "A replay", [], "equipoise simulate")
+    page = simulation_page(replays, [NO_TIMES, NO_TIMES], expected, "A replay", [], "equipoise simulate")
     assert "“by chance” serves most evenly" in page.verdict
     assert numbers_of(page)["moves, by chance"] == f"{best.moves.sum():,}"
     assert numbers_of(page)["stall, by chance"] == f"{best.stall_seconds.sum():.3f} s"
@@ -208,8 +216,8 @@ def test_the_best_policy_is_the_one_with_the_least_par(replayed, expected):
 
 def test_a_replay_has_the_forecast_at_its_end(replayed, expected):
     nothing = Forecast(expected.scenarios, ("last",) * 5, {})
-    table = Table("", (), [])
-    with_it, without = (simulation_page(replayed, table, one, "A replay", [], "") for one in (expected, nothing))
+    tables = [NO_TIMES, NO_TIMES]
+    with_it, without = (simulation_page(replayed, tables, one, "A replay", [], "") for one in (expected, nothing))
     assert section_of(with_it, "forecast").text.startswith("Every decision chooses anew; this is the choice")
     assert [section.name for section in without.sections] == ["policies", "totals"]
 

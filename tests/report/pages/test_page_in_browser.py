@@ -26,7 +26,8 @@ def pages(html, expected, tmp_path_factory):
     replays = compare(COUNTS, CLUSTER, {"never": Never(), "few moves": FewMoves(5)})
     rows = [(name, f"{replay.par.mean():.4f}") for name, replay in replays.items()]
     table = Table("The policies", ("policy", "PAR"), rows)
-    page = simulation_page(replays, table, expected, "A replay", [], "equipoise simulate")
+    tables = [table, Table("Layer time", ("microseconds of a layer", "at 128 tokens a GPU"), rows)]
+    page = simulation_page(replays, tables, expected, "A replay", [], "equipoise simulate")
     page.save(folder / "replay.html")
     return folder
 

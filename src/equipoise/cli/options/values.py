@@ -1,4 +1,4 @@
-"""Shares, numbers of moves and sizes as options, refused as Typer refuses options."""
+"""Shares, numbers of moves, sizes and lists of counts as options, refused as Typer refuses options."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, TypeVar
 import typer
 
 from equipoise.errors import InputError
-from equipoise.units import moves_of, share_of, size_of
+from equipoise.units import counts_of, moves_of, share_of, size_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-Number = TypeVar("Number", bound=float)
+Meaning = TypeVar("Meaning")
+
+
+class Counts(tuple[int, ...]):
+    """Whole numbers that one option gives, rising; no plain tuple, for which Typer takes several arguments."""
 
 
 def parse_share(text: str) -> float:
@@ -30,7 +34,12 @@ def parse_size(text: str) -> int:
     return _parsed(size_of, text)
 
 
-def _parsed(meaning: Callable[[str], Number], text: str) -> Number:
+def parse_counts(text: str) -> Counts:
+    """Return the whole numbers that an option names; raise ``typer.BadParameter`` if one is none."""
+    return Counts(_parsed(counts_of, text))
+
+
+def _parsed(meaning: Callable[[str], Meaning], text: str) -> Meaning:
     try:
         return meaning(text)
     except InputError as error:

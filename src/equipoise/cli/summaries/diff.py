@@ -7,19 +7,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from equipoise.cli.summaries.timing import cost_in_words, figures_saved, print_saved, print_what_times_are
 from equipoise.cli.summaries.words import cluster_in_words, counted, size_in_words
 from equipoise.cli.terminal.console import print_line, print_pairs, print_table
+from equipoise.serving.balance import balance
+from equipoise.timing.time_saved import time_saved
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from equipoise.loads import Loads
     from equipoise.migration.migration import Migration
     from equipoise.placement import Placement
+    from equipoise.timing.batch import Batch
 
 MOST_MOVED = 5
 LINKS_PRINTED = 16
+PAR = ("mean", "worst")
 
 
 def summary(migration: Migration, old: Path, new: Path, expert_bytes: int | None) -> dict[str, Any]:
@@ -50,6 +56,15 @@ def summary(migration: Migration, old: Path, new: Path, expert_bytes: int | None
     }
 
 
+def served_figures(old: Placement, new: Placement, loads: Loads, batches: list[Batch]) -> dict[str, Any]:
+    """Return the PAR of both placements under recorded loads, mean over windows and layers, and the layer times."""
+    placements = {"old": old, "new": new}
+    return {
+        "par": {name: _par(balance(placement, loads).par) for name, placement in placements.items()},
+        "times": [figures_saved(time_saved(old, new, loads, batch)) for batch in batches],
+    }
+
+
 def print_summary(summary: dict[str, Any]) -> None:
     """Print the summary for a person."""
     print_line(f"old placement {summary['old']['file']}")
@@ -57,6 +72,9 @@ def print_summary(summary: dict[str, Any]) -> None:
     print_line()
     print_pairs(_what_changes(summary))
     print_line()
+    if "par" in summary:
+        _print_served(summary)
+        print_line()
     if not summary["moves"]:
         print_line("Nothing moves: every GPU holds the experts that it needs already.")
         return
@@ -66,6 +84,24 @@ def print_summary(summary: dict[str, Any]) -> None:
     if summary["by_link"]:
         print_line()
         _print_links(summary["by_link"])
+
+
+def _par(par: NDArray[np.float64]) -> dict[str, Any]:
+    return {"mean": float(par.mean()), "worst": float(par.max()), "by_layer": par.mean(axis=0).tolist()}
+
+
+def _print_served(summary: dict[str, Any]) -> None:
+    """Print what both placements make of the loads."""
+    rows = [(f"PAR, {which}", *(f"{summary['par'][name][which]:.4f}" for name in ("old", "new"))) for which in PAR]
+    print_table((f"serving {summary['loads']}", "old", "new"), rows)
+    if not summary["times"]:
+        return
+    print_line()
+    print_saved(summary["times"], ("old", "new"))
+    print_line()
+    print_pairs(cost_in_words(summary["cost"]))
+    print_line()
+    print_what_times_are(summary["cost"], summary["times"])
 
 
 def _placement(placement: Placement, file: Path) -> dict[str, Any]:

@@ -6,7 +6,14 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from equipoise.cli.options.reports import print_files
-from equipoise.cli.summaries.words import cluster_in_words, counted, groups_in_words, shape_in_words
+from equipoise.cli.summaries.timing import cost_in_words, figures_saved, print_saved, print_what_times_are
+from equipoise.cli.summaries.words import (
+    cluster_in_words,
+    counted,
+    groups_in_words,
+    groups_of_model_in_words,
+    shape_in_words,
+)
 from equipoise.cli.terminal.console import print_line, print_pairs, print_table
 from equipoise.cli.terminal.strip import print_strips
 
@@ -19,6 +26,7 @@ if TYPE_CHECKING:
     from equipoise.cli.terminal.stopwatch import Time
     from equipoise.loads import Loads
     from equipoise.planning.plan import Plan
+    from equipoise.timing.time_saved import TimeSaved
 
 
 LOST_PRINTED = 4
@@ -31,6 +39,8 @@ class Run:
 
     recording: Path | None
     current: Path | None
+    model: str | None
+    groups_of_model: bool
     effort: str
     start: Time
     time: Time
@@ -39,7 +49,7 @@ class Run:
     png: Path | None
 
 
-def summary(plan: Plan, loads: Loads, run: Run) -> dict[str, Any]:
+def summary(plan: Plan, loads: Loads, run: Run, times: list[TimeSaved], cost: dict[str, Any] | None) -> dict[str, Any]:
     """Return what was planned and what came of it; PAR and its bounds are in units of the mean GPU load."""
     placement, cluster = plan.placement, plan.placement.cluster
     bounds = {locality: plan.times_mean(bound) for locality, bound in plan.bounds.items()}
@@ -58,7 +68,9 @@ def summary(plan: Plan, loads: Loads, run: Run) -> dict[str, Any]:
         "cluster": asdict(cluster),
         "slots": cluster.slots,
         "redundant": cluster.live_slots - loads.experts,
+        "model": run.model,
         "groups": placement.groups,
+        "groups_of_model": bool(run.model) and run.groups_of_model,
         "groups_before": plan.before.groups if run.current else None,
         "locality": plan.locality,
         "current": str(run.current) if run.current else None,
@@ -77,6 +89,8 @@ def summary(plan: Plan, loads: Loads, run: Run) -> dict[str, Any]:
         "required": int(plan.required.sum()),
         "lost": [{"layer": layer, "expert": expert} for layer, expert in plan.lost.tolist()],
         "declined_par": plan.declined,
+        "cost": cost,
+        "times": [figures_saved(time) for time in times],
         "milliseconds": run.time.milliseconds,
         "start_milliseconds": run.start.milliseconds,
         "compiling_milliseconds": run.start.compiling,
@@ -98,6 +112,9 @@ def print_summary(summary: dict[str, Any]) -> None:
     print_line()
     print_table(("", "mean", "worst", "layer"), _balance_rows(summary))
     print_line()
+    if summary["times"]:
+        print_saved(summary["times"], ("before", "after"))
+        print_line()
     print_pairs(_what_it_takes(summary))
     print_line()
     if summary["declined_par"]:
@@ -114,6 +131,7 @@ def print_summary(summary: dict[str, Any]) -> None:
     print_line("No placement that these settings allow gets below the bound.")
     if summary["scenarios"] > 1:
         print_line("Both are means over the windows planned for, the bound of a plan for each.")
+    print_what_times_are(summary["cost"], summary["times"])
     print_files({"placement": summary["output"], "report": summary["report"], "picture": summary["png"]})
 
 
@@ -130,9 +148,11 @@ def what_was_planned(summary: dict[str, Any]) -> list[tuple[str, str]]:
         ("cluster", cluster_in_words(summary["cluster"])),
         ("", f"{summary['slots']} slots for a layer, {summary['redundant']} of them redundant"),
         ("groups", groups_in_words(summary["groups"], summary["locality"])),
+        *groups_of_model_in_words(summary),
         *_other_groups_in_words(summary),
         ("effort", summary["effort"]),
         *_forecast_in_words(summary),
+        *cost_in_words(summary["cost"]),
     ]
     return [*rows, ("current", summary["current"])] if summary["current"] else rows
 

@@ -6,7 +6,15 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from equipoise.cli.options.reports import print_files
-from equipoise.cli.summaries.words import cluster_in_words, counted, groups_in_words, shape_in_words, size_in_words
+from equipoise.cli.summaries.timing import cost_in_words, microseconds, print_what_times_are, tokens_in_words
+from equipoise.cli.summaries.words import (
+    cluster_in_words,
+    counted,
+    groups_in_words,
+    groups_of_model_in_words,
+    shape_in_words,
+    size_in_words,
+)
 from equipoise.cli.terminal.console import print_line, print_pairs, print_table
 from equipoise.forecasting.forecast import AUTO
 from equipoise.planning.request import checked_locality
@@ -106,8 +114,12 @@ def print_summary(summary: dict[str, Any]) -> None:
     print_line()
     print_table(*policies_table(summary))
     print_line()
+    if summary["tokens"]:
+        print_table(*times_table(summary))
+        print_line()
     print_line("PAR is peak / mean GPU load, mean over the layers; worst is the worst window.")
     print_line("Moved is the share of slots at a decision; bytes and stall are of all together.")
+    print_what_times_are(summary["cost"], ())
     print_line("All start with a plan of the first windows. The oracle alone knows what comes.")
     print_files({"report": summary["report"], "picture": summary["png"]})
 
@@ -121,12 +133,14 @@ def what_was_replayed(summary: dict[str, Any]) -> list[tuple[str, str]]:
         ("cluster", cluster_in_words(summary["cluster"])),
         ("", f"{summary['slots']} slots for a layer, {summary['redundant']} of them redundant"),
         ("groups", groups_in_words(summary["groups"], summary["locality"])),
+        *groups_of_model_in_words(summary),
         ("effort", summary["effort"]),
         ("decisions", f"{summary['decisions']}, by the last {window}, for {interval} each"),
         ("forecast", _forecast_in_words(summary["forecast"])),
         *_worth_in_words(summary["interval_seconds"]),
         ("an expert", size_in_words(summary["costs"]["expert_bytes"])),
         ("links of a GPU", f"{within}/s within its node, {between}/s to others"),
+        *cost_in_words(summary["cost"]),
     ]
 
 
@@ -144,6 +158,18 @@ def policies_table(summary: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple
     """Return the head and a row for each policy."""
     head = ("policy", "PAR", "worst", "moved", "between nodes", "within", "stall")
     return head, [(name, *_policy_row(policy)) for name, policy in summary["policies"].items()]
+
+
+def times_table(summary: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Return the head and a row for each policy, of layer times; no rows where none were asked for."""
+    tokens = summary["tokens"]
+    head = ("microseconds of a layer", *(tokens_in_words(number) for number in tokens))
+    names = summary["policies"] if tokens else {}
+    return head, [(name, *(microseconds(_time(policy, n)) for n in tokens)) for name, policy in names.items()]
+
+
+def _time(policy: dict[str, Any], tokens: int) -> dict[str, float]:
+    return {"mean": policy[f"layer_time_{tokens}"], "error": policy[f"layer_time_error_{tokens}"]}
 
 
 def _policy_row(policy: dict[str, Any]) -> tuple[str, ...]:

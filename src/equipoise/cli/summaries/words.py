@@ -36,6 +36,13 @@ def groups_in_words(groups: int, locality: str) -> str:
     return f"{groups} expert groups, {kept[locality]}"
 
 
+def groups_of_model_in_words(summary: dict[str, Any]) -> list[tuple[str, str]]:
+    """Say that nobody asked for the groups, where the model alone has them, and how not to have them."""
+    if summary["groups"] == 1 or not summary["groups_of_model"]:
+        return []
+    return [("", f"as {summary['model']} has them; --groups 1 undoes it")]
+
+
 def size_in_words(size: int) -> str:
     """Return the size in the largest decimal unit that it fills.
 

@@ -52,7 +52,7 @@ def read_sglang_location(path: Path, deployment: Deployment) -> Placement:
         raise InputError(f"has {len(layers)} layers; expected {deployment.num_layers}, the model's decoder layers")
     if deployment.first_moe_layer >= len(layers):
         raise InputError(f"has {len(layers)} layers; expected more than {deployment.first_moe_layer} dense ones")
-    moe_layers = dict(list(enumerate(layers))[deployment.first_moe_layer :])
+    moe_layers = dict(list(enumerate(layers))[deployment.first_moe_layer :: deployment.moe_layer_step])
     slots = len(layers[-1]) if isinstance(layers[-1], list) else 0
     return placement_of(moe_layers, deployment.cluster(slots))
 
@@ -69,8 +69,8 @@ def encode_sglang_location(placement: Placement, deployment: Deployment) -> str:
     demand_every_expert(placement, "SGLang")
     moe_layers = deployment.decoder_layers(placement.layers)
     default = Placement.default(placement.cluster, placement.experts, layers=1).phy2log[0]
-    rows = [default] * moe_layers.start + [*placement.phy2log]
-    rows += [default] * ((deployment.num_layers or moe_layers.stop) - moe_layers.stop)
+    rows = [default] * (deployment.num_layers or moe_layers.stop)
+    rows[moe_layers.start : moe_layers.stop : moe_layers.step] = placement.phy2log
     lines = (json.dumps(row.tolist(), separators=(",", ":")) for row in rows)
     return f'{{"{KEY}": [\n  ' + ",\n  ".join(lines) + "\n]}\n"
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from equipoise.loads import Loads
     from equipoise.planning.plan import Plan
+    from equipoise.timing.time_saved import TimeSaved
 
 # What the sections say besides of a plan for several windows.
 OF_WINDOWS = {
@@ -30,7 +31,14 @@ OF_WINDOWS = {
 }
 
 
-def plan_page(plan: Plan, loads: Loads, title: str, settings: Sequence[tuple[str, str]], command: str) -> Page:
+def plan_page(
+    plan: Plan,
+    loads: Loads,
+    title: str,
+    settings: Sequence[tuple[str, str]],
+    command: str,
+    times: Sequence[TimeSaved] = (),
+) -> Page:
     """Return the page about a plan.
 
     Parameters
@@ -45,12 +53,14 @@ def plan_page(plan: Plan, loads: Loads, title: str, settings: Sequence[tuple[str
         What was asked for, by name.
     command : str
         The command that writes the page.
+    times : sequence of TimeSaved
+        What a layer takes before and after, for some batches.
     """
     return Page(
         title=title,
         verdict=_verdict(plan),
-        numbers=_numbers(plan),
-        sections=_sections(plan, loads),
+        numbers=[*_numbers(plan), *map(_time_number, times)],
+        sections=_sections(plan, loads, times),
         settings=settings,
         command=command,
         layers=plan.loads.layers,
@@ -58,7 +68,7 @@ def plan_page(plan: Plan, loads: Loads, title: str, settings: Sequence[tuple[str
     )
 
 
-def _sections(plan: Plan, loads: Loads) -> list[Section]:
+def _sections(plan: Plan, loads: Loads, times: Sequence[TimeSaved]) -> list[Section]:
     copies, layers = plan.placement.logcnt, range(plan.loads.layers)
     sections = [
         Section(
@@ -74,7 +84,7 @@ def _sections(plan: Plan, loads: Loads) -> list[Section]:
             "PAR is the load of the busiest GPU divided by the mean; at 1 no GPU waits for another. No placement that "
             "the settings allow gets below the bound.",
             [layer_peaks(plan)],
-            _layers_table(plan),
+            _layers_table(plan, times),
         ),
         *([_windows_section(plan, loads)] if loads.windows > 1 else []),
         *([forecast_section(plan.forecast)] if plan.forecast.tested else []),
@@ -107,23 +117,6 @@ def _for_windows(plan: Plan) -> bool:
     return plan.scenarios.windows > 1
 
 
-def time_saved(plan: Plan) -> float | None:
-    """Return the share of the experts' time that a step saves, where each layer waits for its busiest GPU.
-
-    The time of a GPU is taken to grow with its load. None where it is not known what it was before: nothing was to be
-    served, or not all experts were on a GPU.
-
-    Examples
-    --------
-    >>> from equipoise import Cluster, plan
-    >>> time_saved(plan([[60, 30, 20, 10]], Cluster(gpus=2, slots_per_gpu=2)))
-    0.2222222222222222
-    """
-    before = plan.scenarios.peak(plan.before).sum()
-    known = before > 0 and plan.before.logcnt.all() and not len(plan.lost)
-    return float(1 - plan.peak.sum() / before) if known else None
-
-
 def _verdict(plan: Plan) -> str:
     before, after = plan.par_before.mean(), plan.par.mean()
     if not plan.mean.any():
@@ -142,7 +135,7 @@ def _verdict(plan: Plan) -> str:
 
 
 def _numbers(plan: Plan) -> list[Number]:
-    before, moves, saved = plan.par_before, int(plan.moves.sum()), time_saved(plan)
+    before, moves = plan.par_before, int(plan.moves.sum())
     mean_over, bound_of = "the layers", ""
     if _for_windows(plan):
         mean_over, bound_of = "windows and layers", "; the bound is that of plans made anew for every window"
@@ -154,22 +147,36 @@ def _numbers(plan: Plan) -> list[Number]:
         ),
         Number("gap to the bound", f"{plan.gap.mean():.2%}", f"in the worst layer {plan.gap.max():.2%}{bound_of}"),
         Number("moves", f"{moves:,}", f"{plan.moved_share:.1%} of the slots get an expert that their GPU did not hold"),
-        Number(
-            "time saved in a layer's step",
-            "not known" if saved is None else f"{saved:.1%}",
-            "of the time of its experts, estimated: a layer waits for its busiest GPU, whose time grows with its load",
-        ),
     ]
 
 
-def _layers_table(plan: Plan) -> Table:
-    columns = plan.par_before, plan.par, plan.bound_on_par, plan.gap, plan.moves
-    rows = [
-        (str(layer), f"{before:.4f}", f"{after:.4f}", f"{least:.4f}", f"{gap:.2%}", f"{moves}")
-        for layer, (before, after, least, gap, moves) in enumerate(zip(*columns, strict=True))
-    ]
-    head = ("layer", "PAR before", "PAR after", "bound", "gap", "moves")
-    return Table("The figures of every layer", head, rows, folded=True)
+def _time_number(saved: TimeSaved) -> Number:
+    before, after = (time.mean(saved.weights)[0] for time in (saved.before, saved.after))
+    cost = saved.batch.cost
+    rests_on = f"as measured, {cost.residual:.1%} off" if cost.is_measured else "of a GPU at its best, not measured"
+    return Number(
+        f"time of a layer, {saved.batch.tokens:,} tokens a GPU",
+        f"{before:,.0f} → {after:,.0f} µs",
+        ("" if saved.share is None else f"{saved.share:.1%} saved: ")
+        + f"what its slowest GPU takes for its experts, {rests_on}",
+    )
+
+
+def _layers_table(plan: Plan, times: Sequence[TimeSaved]) -> Table:
+    columns = {
+        "PAR before": (plan.par_before, ".4f"),
+        "PAR after": (plan.par, ".4f"),
+        "bound": (plan.bound_on_par, ".4f"),
+        "gap": (plan.gap, ".2%"),
+        "moves": (plan.moves, ""),
+    }
+    for saved in times:
+        named = f"µs {{}}, {saved.batch.tokens:,} tokens"
+        columns[named.format("before")] = saved.before.by_layer(saved.weights), ".1f"
+        columns[named.format("after")] = saved.after.by_layer(saved.weights), ".1f"
+    cells = zip(*([format(value, form) for value in values.tolist()] for values, form in columns.values()), strict=True)
+    rows = [(str(layer), *row) for layer, row in enumerate(cells)]
+    return Table("The figures of every layer", ("layer", *columns), rows, folded=True)
 
 
 def _windows_section(plan: Plan, loads: Loads) -> Section:

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from equipoise.planning.forecast import Forecast
     from equipoise.replay.simulate import Replay
 
+TIMES = (
+    "Microseconds of a layer, which takes as long as its slowest GPU's experts; ± is the standard error of what was "
+    "drawn. The settings say what the times rest on."
+)
 AT_THE_END = (
     "Every decision chooses anew; this is the choice of the one that would come next, at the end of the trace. "
 )
@@ -22,7 +26,7 @@ AT_THE_END = (
 
 def simulation_page(
     replays: Mapping[str, Replay],
-    table: Table,
+    tables: Sequence[Table],
     expected: Forecast,
     title: str,
     settings: Sequence[tuple[str, str]],
@@ -34,8 +38,8 @@ def simulation_page(
     ----------
     replays : mapping of str to Replay
         What happened under each policy; the first is what the others are compared with.
-    table : Table
-        The policies beside each other.
+    tables : sequence of Table
+        The policies beside each other: what they reach and move, and their layer times, which may have no rows.
     expected : Forecast
         What is expected at the end of the trace.
     title : str
@@ -64,8 +68,9 @@ def simulation_page(
                 "The policies beside each other",
                 "PAR is peak / mean GPU load, mean over the layers; worst is the worst window. Moved is the share of "
                 "slots at a decision, bytes and stall are of all together. The oracle alone knows what comes.",
-                table=table,
+                table=tables[0],
             ),
+            *([Section("times", "What a layer takes", TIMES, table=tables[1])] if tables[1].rows else []),
             *([forecast_section(expected, AT_THE_END)] if expected.tested else []),
         ],
         settings=settings,

@@ -1,0 +1,80 @@
+"""The option that names the model, and what follows from it, so that nobody need say it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from equipoise.errors import InputError, setting
+
+if TYPE_CHECKING:
+    from equipoise.formats import Deployment
+    from equipoise.timing.known_models import Model
+
+AskedModel = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="MODEL",
+        help="The model, by its name or its config.json: says its top-k, groups and decoder layers.",
+        show_default=False,
+    ),
+]
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """The model as it was asked for; what other options say goes before what it says."""
+
+    name: str | None
+
+    @cached_property
+    def model(self) -> Model | None:
+        """The model, if one was named.
+
+        Raises
+        ------
+        InputError
+            If there is none of this name, or its file is not that of a model with experts.
+        """
+        from equipoise.formats import read_model
+
+        return None if self.name is None else read_model(self.name)
+
+    def check_experts(self, experts: int) -> None:
+        """Refuse loads of another model.
+
+        Raises
+        ------
+        InputError
+            If they have another number of experts.
+        """
+        if self.model and self.model.experts != experts:
+            raise InputError(
+                f"the loads have {experts} experts, {self.name} has {self.model.experts}; expected another "
+                f"{setting('model')}"
+            )
+
+    def groups(self, asked: int | None, nodes: int) -> int | None:
+        """Return the groups that were asked for, or else those that an engine would keep together on these nodes.
+
+        Engines do so where their number divides over the nodes. None where nothing says.
+        """
+        if asked is not None or self.model is None:
+            return asked
+        return self.model.groups if nodes > 1 and self.model.groups % nodes == 0 else 1
+
+    def deployment(
+        self, gpus: int | None, nodes: int | None, first_moe_layer: int | None, num_layers: int | None = None
+    ) -> Deployment:
+        """Return what engines' files do not say, as options say it, and for the rest as the model has it."""
+        from equipoise.formats import Deployment
+
+        if self.model is None:
+            return Deployment(gpus, nodes, first_moe_layer or 0, num_layers)
+        known = self.model
+        first = known.first_moe_layer if first_moe_layer is None else first_moe_layer
+        return Deployment(gpus, nodes, first, num_layers or known.layers, known.moe_layer_step)
