@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from equipoise import ExpertCost, InputError
+from equipoise.sizing.recommending import fewest_slots
 from equipoise.timing.layer_time import slowest_gpu
 
 if TYPE_CHECKING:
@@ -109,12 +110,6 @@ def choose_slots(timings: Arrays) -> list[Chosen]:
         best = min(taken, key=taken.__getitem__)
         found.append(Chosen(traffic, batch, *chosen, *best, taken[chosen] / taken[best] - 1))
     return found
-
-
-def fewest_slots(times: Mapping[tuple[int, str], float], residual: float) -> tuple[int, str]:
-    """Return the fastest choice; of those that are within the residual of it, the fastest with the fewest slots."""
-    limit = (1 + residual) * min(times.values())
-    return min((choice for choice, time in times.items() if time <= limit), key=lambda one: (one[0], times[one]))
 
 
 def expected_slowest(gpu_time: NDArray[np.float64], spread: float) -> NDArray[np.float64]:

@@ -8,7 +8,14 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[1] / "src" / "equipoise"
 MOST = 6
 # What is called from outside as it is: the public API, what engines call, and the commands with their options.
-PUBLIC = {"planner.py", "forecasting/forecast.py", "replay/simulate.py", "planning/request.py", "placement.py"}
+PUBLIC = {
+    "planner.py",
+    "forecasting/forecast.py",
+    "replay/simulate.py",
+    "planning/request.py",
+    "placement.py",
+    "sizing/size.py",
+}
 FROM_OUTSIDE = {"engines", "cli", "solver"}
 
 

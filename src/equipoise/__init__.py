@@ -28,6 +28,10 @@ from equipoise.replay.simulate import Replay, compare, simulate
 from equipoise.serving.balance import Balance, balance
 from equipoise.serving.best_split import Split, least_peak_split
 from equipoise.serving.slot_shares import slot_shares
+from equipoise.sizing.cell import Cell
+from equipoise.sizing.recommending import Advice
+from equipoise.sizing.setup import Setup, setups_of
+from equipoise.sizing.size import Sizing, size
 from equipoise.synthetic.sample import sample_loads
 from equipoise.synthetic.traces import synthetic_trace
 from equipoise.timing.batch import Batch
@@ -37,9 +41,11 @@ from equipoise.timing.known_models import Model
 from equipoise.timing.layer_time import LayerTime, layer_time
 
 __all__ = [
+    "Advice",
     "Afresh",
     "Balance",
     "Batch",
+    "Cell",
     "Cluster",
     "Conditions",
     "Costs",
@@ -59,6 +65,8 @@ __all__ = [
     "Plan",
     "Replay",
     "Scenarios",
+    "Setup",
+    "Sizing",
     "Split",
     "Traffic",
     "WhenWorth",
@@ -75,7 +83,9 @@ __all__ = [
     "read_placement",
     "rebalance_experts",
     "sample_loads",
+    "setups_of",
     "simulate",
+    "size",
     "slot_shares",
     "synthetic_trace",
     "warm_up",

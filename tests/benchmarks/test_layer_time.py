@@ -16,7 +16,6 @@ from benchmarks.layer_time import (
     Foretold,
     choose_slots,
     expected_slowest,
-    fewest_slots,
     foretell,
     read_timings,
 )
@@ -69,13 +68,6 @@ def test_slots_are_chosen_by_expected_time_and_judged_by_measured():
     ]
     assert [one.slots for one in found] == [8, 10, 8, 10]
     assert [one.over_best for one in found] == pytest.approx([0] * 4)
-
-
-def test_within_the_residual_fewer_slots_win_and_of_those_the_faster():
-    times = {(8, "even"): 103.0, (9, "even"): 102.0, (9, "local"): 101.0, (10, "even"): 100.0}
-    assert fewest_slots(times, 0.0) == (10, "even")
-    assert fewest_slots(times, 0.02) == (9, "local")
-    assert fewest_slots(times, 0.03) == (8, "even")
 
 
 def test_the_slowest_of_two_alike_is_expected_beyond_them():

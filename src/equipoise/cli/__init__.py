@@ -15,6 +15,7 @@ from equipoise.cli.plan import plan
 from equipoise.cli.routing import routing
 from equipoise.cli.show import show
 from equipoise.cli.simulate import simulate
+from equipoise.cli.size import size
 from equipoise.cli.trace import trace
 
 app = typer.Typer(
@@ -30,6 +31,7 @@ app.command()(diff)
 app.command()(routing)
 app.command()(convert)
 app.command()(simulate)
+app.command()(size)
 app.command()(trace)
 app.command()(measure)
 

@@ -102,7 +102,7 @@ def plan(
 
     if output is not None:
         check_placement_path(output, output_format)
-    others = {"recorded loads": recording, "current placement": current, "placement": output}
+    others = {"recorded loads": recording, "current placement": current, "cost": cost, "placement": output}
     check_report_files(report, png, others)
     deployment = named.deployment(gpus, nodes, first_moe_layer, num_layers)
     batches = timing.batches(named.model)

@@ -102,7 +102,7 @@ def simulate(
     from equipoise.replay.simulate import compare
     from equipoise.synthetic.sample import sample_loads
 
-    check_report_files(report, png, {"trace": recording})
+    check_report_files(report, png, {"trace": recording, "cost": cost})
     trace = read_loads(recording, loads_format) if recording else sample_loads()
     batches = timing.batches(named.model)
     named.check_experts(trace.experts)

@@ -34,8 +34,7 @@ def backtest(
     Half of the windows, and at least one, are always left to plan by; where there are too few, nothing is tested. Plans
     are made from nothing, with the groups that never leave their nodes. GPUs that are dead now were alive then.
     """
-    last = loads.windows - ahead
-    cuts = range(last, max(last - MOST_CUTS, (loads.windows - 1) // 2), -1)
+    cuts = cuts_of(loads.windows, ahead)
     if not cuts:
         return {}
     asked = _asked_then(request)
@@ -45,6 +44,12 @@ def backtest(
     placements = plan_together(expected, _first(expected[len(cuts) - 1 :: len(cuts)], asked), asked)
     par = [balance(*one).par.mean(axis=0) for one in zip(placements, len(methods) * came, strict=True)]
     return dict(zip(methods, np.reshape(par, (len(methods), len(cuts), loads.layers)), strict=True))
+
+
+def cuts_of(windows: int, ahead: int) -> range:
+    """Return before which windows the past is cut, the latest first; nowhere where there are too few."""
+    last = windows - ahead
+    return range(last, max(last - MOST_CUTS, (windows - 1) // 2), -1)
 
 
 def _first(earliest: list[Scenarios], asked: Request) -> Scenarios | None:

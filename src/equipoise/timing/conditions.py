@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from equipoise.errors import InputError, check_count
+from equipoise.timing.known_gpus import BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,6 +48,13 @@ class Conditions:
         for name in ("hidden_size", "expert_size", "top_k"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, check_count(name, getattr(self, name)))
+
+    @property
+    def expert_bytes(self) -> int | None:
+        """Bytes of an expert's weights of one layer: gate, up and down; None where sizes or type are not known."""
+        if self.hidden_size is None or self.expert_size is None or self.dtype not in BYTES:
+            return None
+        return 3 * self.hidden_size * self.expert_size * BYTES[self.dtype]
 
     def check_model(self, model: Model) -> None:
         """Refuse a model whose experts have another size than those that were measured.

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from equipoise.cli.options.reports import print_files
-from equipoise.cli.summaries.timing import cost_in_words, microseconds, print_what_times_are, tokens_in_words
+from equipoise.cli.summaries.timing import TIME_HEAD, cost_in_words, microseconds, print_what_times_are, tokens_in_words
 from equipoise.cli.summaries.words import (
     cluster_in_words,
     counted,
@@ -163,7 +163,7 @@ def policies_table(summary: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple
 def times_table(summary: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Return the head and a row for each policy, of layer times; no rows where none were asked for."""
     tokens = summary["tokens"]
-    head = ("microseconds of a layer", *(tokens_in_words(number) for number in tokens))
+    head = (TIME_HEAD, *(tokens_in_words(number) for number in tokens))
     names = summary["policies"] if tokens else {}
     return head, [(name, *(microseconds(_time(policy, n)) for n in tokens)) for name, policy in names.items()]
 

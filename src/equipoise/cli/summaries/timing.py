@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from equipoise.timing.time_saved import TimeSaved
 
 
+TIME_HEAD = "microseconds of a layer ± standard error"
+
+
 def cost_summary(batches: Sequence[Batch], source: str) -> dict[str, Any] | None:
     """Return what is known of the cost that times rest on; None where none was asked for.
 
@@ -97,7 +100,7 @@ def print_saved(times: list[dict[str, Any]], names: tuple[str, str]) -> None:
         )
         for time in times
     ]
-    print_table(("microseconds of a layer", *names, "saved"), rows)
+    print_table((TIME_HEAD, *names, "saved"), rows)
 
 
 def print_what_times_are(cost: dict[str, Any] | None, times: Sequence[dict[str, Any]]) -> None:
@@ -107,11 +110,11 @@ def print_what_times_are(cost: dict[str, Any] | None, times: Sequence[dict[str, 
     """
     if cost is None:
         return
-    print_line("A layer takes as long as its slowest GPU's experts, expected; ± is of the draws.")
+    print_line("A layer takes as long as its slowest GPU's experts, expected over many draws.")
     if cost["residual"]:
         print_line(f"Differences below {cost['residual']:.1%}, the cost's own error, say nothing.")
     for tokens in sorted({time["tokens"] for time in times if time["beyond"]}):
         print_line(
-            f"At {counted(tokens, 'token')} a GPU, experts get more tokens than were measured, "
-            f"{cost['measured_to']:.0f}: the last slope goes on."
+            f"At {counted(tokens, 'token')} a GPU experts get more than the {cost['measured_to']:.0f} that were measured: "
+            "the last slope goes on."
         )

@@ -1,0 +1,153 @@
+"""``equipoise size``: how many slots to have, over how many GPUs."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003 - Typer reads the annotations when it runs
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from equipoise.cli.options.formats import FromFormat  # noqa: TC001
+from equipoise.cli.options.model import AskedModel, ModelOptions
+from equipoise.cli.options.planning import AskedEffort  # noqa: TC001
+from equipoise.cli.options.timing import AskedCost, AskedDtype, AskedGpu, TimingOptions, Tokens, TopK
+from equipoise.cli.options.values import Counts, parse_counts, parse_size
+from equipoise.serving.slot_shares import RULES
+
+if TYPE_CHECKING:
+    from equipoise.sizing.size import Sizing
+
+SAMPLE_GPUS, SAMPLE_GPUS_PER_NODE = Counts((16, 32, 64)), 8
+SAMPLE_MODEL, SAMPLE_GPU = "deepseek-v3", "H100"
+
+
+def _counts(what: str, text: str) -> Any:
+    return typer.Option(parser=parse_counts, metavar=what, help=text, show_default=False)
+
+
+def parse_routing(text: str) -> str:
+    """Return the name of a routing; raise ``typer.BadParameter`` if there is none of this name."""
+    if text not in RULES:
+        raise typer.BadParameter(f"{text!r} is no routing; expected {', '.join(RULES)}")
+    return text
+
+
+def size(
+    recording: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="TRACE",
+            help="Recorded loads, window by window; without, a synthetic sample in DeepSeek-V3's shape, on H100s.",
+            show_default=False,
+        ),
+    ] = None,
+    gpus: Annotated[Counts | None, _counts("GPUS", "Numbers of GPUs, with commas; needed with TRACE.")] = None,
+    slots: Annotated[
+        Counts | None,
+        _counts("SLOTS", "Slots of a GPU, with commas; otherwise the fewest that hold the experts, and 1 and 2 more."),
+    ] = None,
+    gpus_per_node: Annotated[
+        int | None, typer.Option(min=1, help="GPUs of a node; otherwise all are on one.", show_default=False)
+    ] = None,
+    groups: Annotated[
+        Counts | None,
+        _counts("GROUPS", "Expert groups, each kept on a node, with commas; otherwise as --model has them, or 1."),
+    ] = None,
+    routing: Annotated[
+        list[str],
+        typer.Option(parser=parse_routing, metavar="RULE", help="Which replica a token goes to; may be repeated."),
+    ] = ["even"],  # noqa: B006 - Typer changes nothing
+    model: AskedModel = None,
+    cost: AskedCost = None,
+    gpu: AskedGpu = None,
+    dtype: AskedDtype = None,
+    tokens: Tokens = None,
+    top_k: TopK = None,
+    expert_bytes: Annotated[
+        int | None,
+        typer.Option(
+            parser=parse_size,
+            metavar="SIZE",
+            help="Weights of an expert of one layer; otherwise by the size of those that the cost is for.",
+            show_default=False,
+        ),
+    ] = None,
+    effort: AskedEffort = "default",
+    ray: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="A Ray cluster to work on, instead of this machine.", show_default=False),
+    ] = None,
+    loads_format: FromFormat = None,
+    csv: Annotated[Path | None, typer.Option(metavar="OUT.csv", help="Write all figures to this file.")] = None,
+    report: Annotated[Path | None, typer.Option(metavar="PAGE.html", help="Write a page with the curves.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Say how many slots to have, over how many GPUs: PAR of the traffic to come, layer time and memory."""
+    if recording is None:
+        gpus, gpus_per_node = gpus or SAMPLE_GPUS, gpus_per_node or SAMPLE_GPUS_PER_NODE
+        gpu = gpu if gpu or cost else SAMPLE_GPU
+    elif gpus is None:
+        raise typer.BadParameter("say which numbers of GPUs are in question", param_hint="--gpus")
+    timing, named = TimingOptions(cost, gpu, dtype, tokens, top_k), ModelOptions(model)
+    if not timing.is_asked:
+        raise typer.BadParameter("say what experts take, or which GPU and --model it is", param_hint="--cost")
+    whose = named if recording else ModelOptions(model or SAMPLE_MODEL)
+
+    from equipoise.cli.options.reports import check_report_files, this_command
+    from equipoise.cli.summaries.size import Run, as_csv, print_summary, summary, tables_of, what_was_asked
+    from equipoise.cli.summaries.timing import cost_summary
+    from equipoise.cli.terminal.console import print_json
+    from equipoise.formats import read_loads
+    from equipoise.formats.files.atomic import check_writable, write_whole
+    from equipoise.sizing.setup import setups_of
+    from equipoise.synthetic.sample import sample_loads
+
+    check_report_files(report, None, {"trace": recording, "cost": cost, "table": csv})
+    if csv is not None:
+        if recording is not None and csv.resolve() == recording.resolve():
+            raise typer.BadParameter("the table would replace the trace", param_hint="--csv")
+        check_writable(csv)
+    batches = timing.batches(whose.model)
+    trace = read_loads(recording, loads_format) if recording else sample_loads()
+    whose.check_experts(trace.experts)
+    tied = groups or ((named.model.groups,) if named.model else (1,))
+    setups = setups_of(trace.experts, gpus or (), slots, gpus_per_node, tied)
+    expert_bytes = expert_bytes or batches[0].cost.conditions.expert_bytes
+    asked: dict[str, Any] = {"routings": routing, "expert_bytes": expert_bytes, "effort": effort, "ray": ray}
+    found = _judged(trace, setups, batches, asked)
+    run = Run(recording, model, groups is None, slots, effort, csv, report)
+    told = summary(found, trace, run, cost_summary(batches, timing.source))
+    if csv is not None:
+        write_whole(csv, as_csv(found.cells))
+    if report is not None:
+        from equipoise.report.pages.sizing import sizing_page
+
+        title = f"GPUs and slots for {recording.name if recording else 'the synthetic sample'}"
+        sizing_page(found, tables_of(found), told["advice"], title, what_was_asked(told), this_command()).save(report)
+    if as_json:
+        print_json(told)
+    else:
+        print_summary(told, tables_of(found))
+
+
+def _judged(trace: Any, setups: list[Any], batches: list[Any], asked: dict[str, Any]) -> Sizing:
+    """Return what every setup would have reached; where it is stopped, what is done is kept."""
+    from equipoise.cli.terminal.progress import progress_bar
+    from equipoise.sizing.kept import kept_folder
+    from equipoise.sizing.size import size as judge_sizes
+
+    done = 0
+
+    def count(judged: int, of: int) -> None:
+        nonlocal done
+        done = judged
+        show(judged, of)
+
+    try:
+        with progress_bar("judging") as show:
+            return judge_sizes(trace, setups, batches, **asked, kept=kept_folder(), progress=count)
+    except KeyboardInterrupt:
+        typer.echo(
+            f"Stopped: {done} of {len(setups)} setups are kept, and the same command goes on from them.", err=True
+        )
+        raise
