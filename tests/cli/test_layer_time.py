@@ -97,12 +97,12 @@ def test_a_plan_says_what_its_times_rest_on():
         equipoise("plan", "loads.npy", "--gpus", 4, "--cost", "cost.json", "--tokens", 16, "--top-k", 3).stdout
     )
     assert "cost cost.json, measured on NVIDIA H100 in bf16 a token selects 3 experts" in printed
-    assert "microseconds of a layer before after saved at 16 tokens a GPU" in printed
+    assert "microseconds of a layer ± standard error before after saved at 16 tokens a GPU" in printed
     assert "Differences below 6.0%, the cost's own error, say nothing." in printed
-    assert "that were measured" not in printed
+    assert "last slope" not in printed
     printed = words(equipoise("plan", "loads.npy", "--gpus", 4, "--cost", "cost.json").stdout)
     assert "at 128 tokens a GPU" in printed
-    assert "At 4096 tokens a GPU experts get more than the 4000 that were measured: the last slope goes on." in printed
+    assert "At 4096 tokens a GPU experts get more than was measured (4000): the last slope goes on." in printed
     assert "microseconds" not in equipoise("plan", "loads.npy", "--gpus", 4).stdout
 
 
@@ -164,7 +164,7 @@ def test_two_placements_are_compared_under_loads():
     assert figures["times"][0]["after"] == near(layer_time(new, COUNTS, Batch(64, 2, COST)).mean())
     printed = words(equipoise("diff", "old.json", "new.json", "--loads", "loads.npy", "--cost", "cost.json").stdout)
     assert "serving loads.npy old new PAR, mean" in printed
-    assert "microseconds of a layer old new saved at 128 tokens a GPU" in printed
+    assert "microseconds of a layer ± standard error old new saved at 128 tokens a GPU" in printed
     alone = equipoise("diff", "old.json", "new.json", "--loads", "loads.npy").stdout
     assert "PAR, worst" in alone
     assert "microseconds" not in alone
@@ -185,7 +185,7 @@ def test_every_window_of_a_replay_has_its_time():
     )
     assert replay.layer_time[16][0] == pytest.approx(first.mean()[0], rel=0.05)
     printed = words(equipoise(*asked, "--cost", "cost.json", "--report", "page.html").stdout)
-    assert "microseconds of a layer at 128 tokens a GPU at 4096 tokens a GPU never" in printed
+    assert "microseconds of a layer ± standard error at 128 tokens a GPU at 4096 tokens a GPU never" in printed
     assert "What a layer takes</h2>" in Path("page.html").read_text()
 
 

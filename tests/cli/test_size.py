@@ -77,7 +77,6 @@ def test_the_tables_the_csv_and_the_page_say_the_same(tmp_path):
         for text in (f"{cell['layer_time']:.1f}", f"{cell['tokens_per_second']:,.0f}", f"{cell['par']:.4f}"):
             assert text in printed
             assert text in page
-    assert "4 GPUs, 4 slots each" in printed
     assert "25.2 MB" in printed  # of 4 slots in 2 layers, 3.1 MB an expert
     assert figures["advice"] in printed
     assert figures["advice"] in page
@@ -90,7 +89,7 @@ def test_the_tables_the_csv_and_the_page_say_the_same(tmp_path):
 def test_what_does_not_hold_the_experts_is_said():
     printed = equipoise(*ASKED, "--slots", "2,4", "--tokens", 16).stdout
     assert "too few for the experts: 2 slots on 4 GPUs" in printed
-    assert "8 GPUs, 2 slots each" in printed
+    assert "8 GPUs, 2 slots each, no redundancy" in printed
 
 
 def test_groups_are_as_the_model_has_them_unless_said_otherwise():
@@ -99,7 +98,7 @@ def test_groups_are_as_the_model_has_them_unless_said_otherwise():
     assert [(cell["gpus"], cell["groups"]) for cell in figures["cells"]] == [(4, 1), (8, 4)]
     printed = equipoise(*asked).stdout
     assert "as . has them; --groups 1 undoes it" in printed
-    assert "4 groups" in printed
+    assert "4 GPUs, 4 slots each, 1 group" in printed
     assert {cell["groups"] for cell in figures_of(*asked, "--groups", 1)["cells"]} == {1}
 
 
@@ -134,13 +133,14 @@ def cell(slots, tokens, time, gpus=32):
             [cell(8, 16, 300), cell(9, 16, 299), cell(8, 64, 400), cell(9, 64, 399)],
             0.05,
             "From 16 to 64 tokens a GPU, 32 GPUs, 8 slots each, no redundancy: 300 µs a layer (9 slots save 0.3%, less "
-            "than the cost can tell).",
+            "than the cost can tell), 400 µs at 64 (9 slots save 0.2%, less than the cost can tell).",
         ),
         (
             [cell(slots, tokens, 3 + ((slots == 9) == (tokens < 4))) for tokens in (1, 2, 4, 8) for slots in (8, 9)],
             0,
-            "Up to 2 tokens a GPU, 32 GPUs, 8 slots each, no redundancy: 3 µs a layer (9 slots cost 33.3% more); from "
-            "4 tokens a GPU on, 32 GPUs, 9 slots each, 32 redundant experts: 3 µs a layer (8 slots cost 33.3% more).",
+            "Up to 2 tokens a GPU, 32 GPUs, 8 slots each, no redundancy: 3 µs a layer (9 slots cost 33.3% more), 3 µs "
+            "at 2 (9 slots cost 33.3% more); from 4 tokens a GPU on, 32 GPUs, 9 slots each, 32 redundant experts: 3 µs a "
+            "layer (8 slots cost 33.3% more), 3 µs at 8 (8 slots cost 33.3% more).",
         ),
         ([cell(8, 1, 3)], 0, "At 1 token a GPU, 32 GPUs, 8 slots each, no redundancy: 3 µs a layer."),
     ],

@@ -36,8 +36,8 @@ def test_sizes_of_batches_with_the_same_choice_are_told_together():
     cells = [cell(8, 16, 40), cell(9, 16, 50), cell(8, 64, 60), cell(9, 64, 65), cell(8, 999, 300), cell(9, 999, 200)]
     small, large = recommend(cells, 0.0)
     assert [one.tokens for one in small.cells] == [16, 64]
-    assert (small.other, small.fastest) == (cells[1], 40)
-    assert (large.cells, large.other) == ((cells[5],), cells[4])
+    assert small.others == (cells[1], cells[3])
+    assert (large.cells, large.others) == ((cells[5],), (cells[4],))
 
 
 def test_gpus_that_the_cost_cannot_tell_apart_are_as_few_as_possible():
@@ -50,8 +50,8 @@ def test_nodes_and_groups_are_those_of_the_fastest_and_only_slots_of_these_are_b
     cells = [cell(8, 16, 100), cell(8, 16, 140, groups=8), cell(9, 16, 90, groups=8), cell(9, 16, 120)]
     advice = recommend(cells, 0.0)[0]
     assert advice.cells == (cells[2],)
-    assert advice.other == cells[1]
+    assert advice.others == (cells[1],)
 
 
 def test_one_number_of_slots_has_nothing_beside_it():
-    assert recommend([cell(8, 16, 100), cell(8, 16, 90, routing="vllm")], 0.0)[0].other is None
+    assert recommend([cell(8, 16, 100), cell(8, 16, 90, routing="vllm")], 0.0)[0].others == (None,)

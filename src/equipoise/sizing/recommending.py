@@ -20,16 +20,12 @@ class Advice:
     ----------
     cells : tuple of Cell
         The same choice for each size of a batch that it is best for, rising.
-    other : Cell or None
-        The fastest with another number of slots on the same GPUs, at the least of these sizes; None where only one
-        number was asked about.
-    fastest : float
-        Microseconds of the fastest of all choices at the least of these sizes.
+    others : tuple of Cell or None
+        For each, the fastest with another number of slots on the same GPUs; None where only one number was asked about.
     """
 
     cells: tuple[Cell, ...]
-    other: Cell | None
-    fastest: float
+    others: tuple[Cell | None, ...]
 
 
 def fewest_slots(times: Mapping[tuple[int, str], float], residual: float) -> tuple[int, str]:
@@ -61,11 +57,14 @@ def recommend(cells: Sequence[Cell], residual: float) -> list[Advice]:
     advice = []
     for _, run in groupby(chosen, key=_choice):
         best = tuple(run)
-        alike = [cell for cell in cells if cell.tokens == best[0].tokens]
-        others = [one for one in alike if one.deployment == best[0].deployment and _slots(one) != _slots(best[0])]
-        other = min(others, key=_time, default=None)
-        advice.append(Advice(best, other, min(map(_time, alike))))
+        advice.append(Advice(best, tuple(_fastest_other(one, cells) for one in best)))
     return advice
+
+
+def _fastest_other(best: Cell, cells: Sequence[Cell]) -> Cell | None:
+    """Return the fastest with as many tokens on the same GPUs, but another number of slots."""
+    here = [one for one in cells if (one.tokens, one.deployment) == (best.tokens, best.deployment)]
+    return min((one for one in here if _slots(one) != _slots(best)), key=_time, default=None)
 
 
 def _chosen(cells: Sequence[Cell], residual: float) -> Cell:

@@ -15,14 +15,17 @@ from equipoise.cli.terminal.console import print_line, print_pairs, print_table
 from equipoise.sizing.cell import Cell
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from equipoise.loads import Loads
     from equipoise.sizing.recommending import Advice
     from equipoise.sizing.size import Sizing
 
-Rows = tuple[tuple[str, ...], list[tuple[str, ...]]]
+Titled = tuple[str, tuple[str, ...], list[tuple[str, ...]]]
+
+ALWAYS = ("gpus", "slots_per_gpu")
+CALLED = {"gpus": "GPUs", "slots_per_gpu": "slots", "groups": "groups", "routing": "routing"}
 
 
 @dataclass(frozen=True)
@@ -62,12 +65,13 @@ def summary(found: Sizing, trace: Loads, run: Run, cost: dict[str, Any] | None) 
     }
 
 
-def print_summary(summary: dict[str, Any], tables: list[Rows]) -> None:
+def print_summary(summary: dict[str, Any], tables: list[Titled]) -> None:
     """Print the summary for a person."""
     print_pairs(what_was_asked(summary))
-    for table in tables:
+    for title, head, rows in tables:
         print_line()
-        print_table(*table)
+        print_line(f"{title}:")
+        print_table(head, rows)
     print_line()
     print_line(summary["advice"])
     print_line()
@@ -95,28 +99,27 @@ def what_was_asked(summary: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def tables_of(found: Sizing) -> list[Rows]:
-    """Return layer times, with PAR and memory, and below them the tokens that a GPU serves, a row for each choice.
+def tables_of(found: Sizing) -> list[Titled]:
+    """Return what each choice reaches, a row for each, under titles: PAR and memory, layer times, and tokens served.
 
     What is advised has an asterisk.
     """
     advised = {cell for advice in found.advice for cell in advice.cells}
-    rows: dict[tuple[Any, ...], list[Cell]] = {}
+    rows: dict[tuple[str, ...], list[Cell]] = {}
+    names = _names(found.cells)
     for cell in found.cells:
-        rows.setdefault((cell.deployment, cell.slots_per_gpu, cell.routing), []).append(cell)
-    names = [_name(row[0], found.cells) for row in rows.values()]
-    tokens = [f"at {cell.tokens}" for cell in next(iter(rows.values()))]
-    times = [
-        (name, f"{row[-1].par:.4f}", _memory(row[0]), *(f"{one.layer_time:.1f}{' *'[one in advised]}" for one in row))
-        for name, row in zip(names, rows.values(), strict=True)
-    ]
-    served = [
-        (name, *(f"{one.tokens_per_second:,.0f}{' *'[one in advised]}" for one in row))
-        for name, row in zip(names, rows.values(), strict=True)
-    ]
+        rows.setdefault(tuple(str(getattr(cell, name)) for name in names), []).append(cell)
+
+    def columns(form: Callable[[Cell], str]) -> list[tuple[str, ...]]:
+        return [(*row, *(form(one) + " *"[one in advised] for one in cells)) for row, cells in rows.items()]
+
+    head = tuple(CALLED[name] for name in names)
+    at = tuple(f"at {tokens}" for tokens in dict.fromkeys(cell.tokens for cell in found.cells))
+    reached = [(*row, f"{cells[-1].par:.4f}", _memory(cells[0])) for row, cells in rows.items()]
     return [
-        (("microseconds of a layer", "PAR", "memory", *tokens), times),
-        (("tokens a second and GPU", *tokens), served),
+        ("PAR of the traffic to come, and memory of a GPU's experts", (*head, "PAR", "memory"), reached),
+        ("Microseconds of a layer, by the tokens of a GPU", (*head, *at), columns(lambda one: f"{one.layer_time:.1f}")),
+        ("Tokens a second and GPU", (*head, *at), columns(lambda one: f"{one.tokens_per_second:,.0f}")),
     ]
 
 
@@ -154,7 +157,11 @@ def _what(advice: Advice, cells: Sequence[Cell], experts: int) -> str:
     cell = advice.cells[0]
     redundant = cell.gpus * cell.slots_per_gpu - experts
     slots = f"{_name(cell, cells)}, {counted(redundant, 'redundant expert') if redundant else 'no redundancy'}"
-    return f"{slots}: {cell.layer_time:.0f} µs a layer{_why(cell, advice.other)}"
+    reasons = [f"{cell.layer_time:.0f} µs a layer{_why(cell, advice.others[0])}"]
+    if len(advice.cells) > 1:
+        last = advice.cells[-1]
+        reasons.append(f"{last.layer_time:.0f} µs at {last.tokens}{_why(last, advice.others[-1])}")
+    return f"{slots}: {', '.join(reasons)}"
 
 
 def _why(cell: Cell, other: Cell | None) -> str:
@@ -168,12 +175,15 @@ def _why(cell: Cell, other: Cell | None) -> str:
 
 def _name(cell: Cell, cells: Sequence[Cell]) -> str:
     """Return ``"32 GPUs, 9 slots each"``; groups and routing only where these cells differ by them."""
+    names = _names(cells)
     parts = [counted(cell.gpus, "GPU"), f"{counted(cell.slots_per_gpu, 'slot')} each"]
-    if len({one.groups for one in cells}) > 1:
-        parts.append(counted(cell.groups, "group"))
-    if len({one.routing for one in cells}) > 1:
-        parts.append(cell.routing)
-    return ", ".join(parts)
+    parts += [counted(cell.groups, "group")] if "groups" in names else []
+    return ", ".join([*parts, *([cell.routing] if "routing" in names else [])])
+
+
+def _names(cells: Sequence[Cell]) -> list[str]:
+    """Return by what a choice is known: GPUs and slots, and whatever else these cells differ by."""
+    return [name for name in CALLED if name in ALWAYS or len({getattr(cell, name) for cell in cells}) > 1]
 
 
 def _memory(cell: Cell) -> str:

@@ -115,6 +115,6 @@ def print_what_times_are(cost: dict[str, Any] | None, times: Sequence[dict[str, 
         print_line(f"Differences below {cost['residual']:.1%}, the cost's own error, say nothing.")
     for tokens in sorted({time["tokens"] for time in times if time["beyond"]}):
         print_line(
-            f"At {counted(tokens, 'token')} a GPU experts get more than the {cost['measured_to']:.0f} that were measured: "
-            "the last slope goes on."
+            f"At {counted(tokens, 'token')} a GPU experts get more than was measured ({cost['measured_to']:.0f}): the "
+            "last slope goes on."
         )

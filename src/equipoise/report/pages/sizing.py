@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from equipoise.sizing.recommending import Advice
     from equipoise.sizing.size import Sizing
 
-Rows = tuple[tuple[str, ...], list[tuple[str, ...]]]
+Titled = tuple[str, tuple[str, ...], list[tuple[str, ...]]]
 
 
 def sizing_page(
     found: Sizing,
-    tables: Sequence[Rows],
+    tables: Sequence[Titled],
     verdict: str,
     title: str,
     settings: Sequence[tuple[str, str]],
@@ -30,8 +30,8 @@ def sizing_page(
     ----------
     found : Sizing
         What each choice reaches, and which to take.
-    tables : sequence of (head, rows)
-        Layer times, and the tokens that a GPU serves.
+    tables : sequence of (title, head, rows)
+        PAR and memory, layer times, and the tokens that a GPU serves.
     verdict : str
         The advice in one sentence.
     title : str
@@ -41,7 +41,7 @@ def sizing_page(
     command : str
         The command that writes the page.
     """
-    times, served = tables
+    reached, times, served = (Table(*table) for table in tables)
     return Page(
         title=title,
         verdict=verdict,
@@ -53,14 +53,21 @@ def sizing_page(
                 "What a layer takes, which is what its slowest GPU does for its experts; below, by how much that is "
                 "beyond the fastest of all at the same tokens. GPUs differ by colour, slots by line.",
                 [size_curves(found.cells)],
-                Table("What a layer takes", *times),
+                times,
+            ),
+            Section(
+                "reached",
+                "Balance and memory",
+                "PAR is peak / mean GPU load in the windows that came after each plan, mean over them and the layers. "
+                "Memory is that of a GPU's experts in all layers that were recorded.",
+                table=reached,
             ),
             Section(
                 "served",
                 "Tokens that a GPU serves",
                 "In a second, if nothing but its experts took time. What GPUs send each other, attention and all else "
                 "come on top.",
-                table=Table("Tokens a second and GPU", *served),
+                table=served,
             ),
         ],
         settings=settings,
