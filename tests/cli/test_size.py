@@ -139,8 +139,8 @@ def cell(slots, tokens, time, gpus=32):
             [cell(slots, tokens, 3 + ((slots == 9) == (tokens < 4))) for tokens in (1, 2, 4, 8) for slots in (8, 9)],
             0,
             "Up to 2 tokens a GPU, 32 GPUs, 8 slots each, no redundancy: 3 µs a layer (9 slots cost 33.3% more), 3 µs "
-            "at 2 (9 slots cost 33.3% more); from 4 tokens a GPU on, 32 GPUs, 9 slots each, 32 redundant experts: 3 µs a "
-            "layer (8 slots cost 33.3% more), 3 µs at 8 (8 slots cost 33.3% more).",
+            "at 2 (9 slots cost 33.3% more); from 4 tokens a GPU on, 32 GPUs, 9 slots each, 32 redundant experts: 3 µs "
+            "a layer (8 slots cost 33.3% more), 3 µs at 8 (8 slots cost 33.3% more).",
         ),
         ([cell(8, 1, 3)], 0, "At 1 token a GPU, 32 GPUs, 8 slots each, no redundancy: 3 µs a layer."),
     ],

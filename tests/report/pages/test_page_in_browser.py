@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from equipoise import Cluster, balance, plan, read_loads
+from equipoise import Cluster, balance, plan, read_loads, setups_of, size
+from equipoise.cli.summaries.size import tables_of
 from equipoise.replay.policies import FewMoves, Never
 from equipoise.replay.simulate import compare
 from equipoise.report.pages.page import Table
 from equipoise.report.pages.plan import plan_page
 from equipoise.report.pages.simulation import simulation_page
-from tests.report.conftest import CLUSTER, COUNTS
+from equipoise.report.pages.sizing import sizing_page
+from tests.report.conftest import BATCH, CLUSTER, COUNTS
 
 DESKTOP, NARROW = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 
 
 @pytest.fixture(scope="session")
 def pages(html, expected, tmp_path_factory):
-    """Files of a plan's page and of a replay's."""
+    """Files of a plan's page, of a replay's, and of one on GPUs and slots."""
     folder = tmp_path_factory.mktemp("pages")
     (folder / "plan.html").write_text(html)
     replays = compare(COUNTS, CLUSTER, {"never": Never(), "few moves": FewMoves(5)})
@@ -29,6 +32,8 @@ def pages(html, expected, tmp_path_factory):
     tables = [table, Table("Layer time", ("microseconds of a layer", "at 128 tokens a GPU"), rows)]
     page = simulation_page(replays, tables, expected, "A replay", [], "equipoise simulate")
     page.save(folder / "replay.html")
+    found = size(COUNTS, setups_of(16, [4]), [BATCH, replace(BATCH, tokens=4096)])
+    sizing_page(found, tables_of(found), "The fewest slots.", "GPUs and slots", [], "").save(folder / "size.html")
     return folder
 
 
@@ -132,7 +137,7 @@ def test_a_layer_opens_by_choice_by_key_and_by_click(open_page, pages, planned):
     expect(page.locator("#opened")).to_have_value("0")
 
 
-@pytest.mark.parametrize("name", ["plan.html", "replay.html"])
+@pytest.mark.parametrize("name", ["plan.html", "replay.html", "size.html"])
 @pytest.mark.parametrize(("viewport", "scheme"), [(DESKTOP, "light"), (NARROW, "dark")], ids=["desktop", "narrow"])
 def test_everyone_can_read_it(open_page, pages, name, viewport, scheme, tmp_path):
     from axe_playwright_python.sync_playwright import Axe

@@ -22,13 +22,14 @@ def size_curves(cells: Sequence[Cell]) -> go.Figure:
     """Return microseconds over tokens, and below what each choice takes beyond the fastest at the same tokens."""
     figure = make_subplots(rows=2, shared_xaxes=True, vertical_spacing=0.08)
     fastest = {cell.tokens: min(one.layer_time for one in cells if one.tokens == cell.tokens) for cell in cells}
-    deployments = list(dict.fromkeys(cell.deployment for cell in cells))
-    for number, (name, line) in enumerate(_lines(cells).items()):
+    drawn: dict[tuple[int, int, int], int] = {}
+    for name, line in _lines(cells).items():
         tokens = np.array([cell.tokens for cell in line])
         time = np.array([cell.layer_time for cell in line])
         beyond = time / [fastest[cell.tokens] for cell in line] - 1
-        colour = POLICIES[deployments.index(line[0].deployment) % len(POLICIES)]
-        look = number % len(DASHES)
+        look = drawn.setdefault(line[0].deployment, 0)
+        drawn[line[0].deployment] += 1
+        colour = POLICIES[list(drawn).index(line[0].deployment) % len(POLICIES)]
         for row, values, form in ((1, time, ".1f"), (2, beyond, ".1%")):
             trace = go.Scatter(
                 name=name,
@@ -37,14 +38,14 @@ def size_curves(cells: Sequence[Cell]) -> go.Figure:
                 x=tokens,
                 y=values,
                 mode="lines+markers",
-                line={"color": colour, "dash": DASHES[look], "width": 1.5},
-                marker={"symbol": SYMBOLS[look], "size": 6},
+                line={"color": colour, "dash": DASHES[look % len(DASHES)], "width": 1.5},
+                marker={"symbol": SYMBOLS[look % len(SYMBOLS)], "size": 6},
                 hovertemplate=f"%{{y:{form}}}",
             )
             figure.add_trace(trace, row=row, col=1)
     figure.update_xaxes(type="log", tickvals=sorted(fastest), ticktext=[f"{tokens:,}" for tokens in sorted(fastest)])
     figure.update_xaxes(title="tokens that each GPU brings to a pass", row=2, col=1)
-    figure.update_yaxes(title="µs of a layer", type="log", row=1, col=1)
+    figure.update_yaxes(title="µs of a layer", type="log", dtick="D2", row=1, col=1)
     figure.update_yaxes(title="beyond the fastest", tickformat=".0%", rangemode="tozero", row=2, col=1)
     figure.update_layout(hovermode="x unified")
     label = "Microseconds of a layer over the tokens of a GPU: " + ", ".join(
