@@ -32,6 +32,7 @@ NOT_RUN = {
     "pip install": "CI installs Equipoise, by the README's line",
     "pytest": "runs already",
     "equipoise measure": "needs a GPU; tests/cli/test_measure.py runs it with times of its own",
+    "equipoise size trace.npz --gpus 16,32,64,128": "needs a Ray cluster; tests/sizing/test_size.py starts one",
     "vllm serve": "needs GPUs; tests/engines/test_commands_in_docs.py has vLLM read the options",
     "python -m sglang.launch_server": "needs GPUs; tests/engines/test_commands_in_docs.py has SGLang read the options",
     "curl": "asks a server on GPUs",
