@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from equipoise.cluster import Cluster
+    from equipoise.loads import Loads
 
 Locality = Literal["strict", "soft", "none"]
 
@@ -171,6 +172,20 @@ class Placement:
         held = np.zeros((self.layers, self.cluster.gpus, self.experts), np.bool_)
         held[layer, slot // self.cluster.slots_per_gpu, self.phy2log[layer, slot]] = True
         return held
+
+    def check_loads(self, loads: Loads) -> None:
+        """Refuse loads of another model.
+
+        Raises
+        ------
+        InputError
+            If they differ in layers or experts.
+        """
+        if (loads.layers, loads.experts) != (self.layers, self.experts):
+            raise InputError(
+                f"the loads have {loads.layers} layers of {loads.experts} experts, the placement {self.layers} of "
+                f"{self.experts}; expected the same"
+            )
 
     def validate(self, *, duplicates: bool = False) -> None:
         """Check that every expert has a replica, none two on one GPU, and that just the dead GPUs are empty.

@@ -230,7 +230,6 @@ def test_a_live_placement_keeps_its_own_groups():
         (("--cost", "cost.json", "--gpu", "H100"), "--gpu: say --cost or --gpu, not both"),
         (("--cost", "cost.json", "--dtype", "fp8"), "--dtype: goes with --gpu alone; a cost has its own"),
         (("--tokens", "128"), "--tokens: say what experts take, with --cost or --gpu"),
-        (("--top-k", "8"), "--top-k: say what experts take, with --cost or --gpu"),
         (("--gpu", "H100"), "--model: say whose experts the GPU has"),
         (("--gpu", "H101", "--model", "."), "error: --gpu is 'H101'; expected 'A100', 'H100', "),
         (("--gpu", "A100", "--model", ".", "--dtype", "fp8"), "error: this GPU has no FP8; use --dtype bf16"),

@@ -180,7 +180,11 @@ def test_what_cannot_be_sized_is_refused(arguments, message):
 def test_a_run_that_is_stopped_goes_on_from_what_is_done(tmp_path):
     long = synthetic_trace("fast", windows=12, layers=24, experts=128, selections=50_000)
     np.save("trace.npy", long.counts)
-    command = [sys.executable, "-c", "from equipoise.cli import app; app()", "size", "trace.npy", "--cost", "cost.json"]
+    # A shell lets programs in the background ignore the signal.
+    start = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from equipoise.cli import app; app()"
+    )
+    command = [sys.executable, "-c", start, "size", "trace.npy", "--cost", "cost.json"]
     command += ["--gpus", "8,16,32", "--tokens", "64", "--json"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "start_new_session": True}
     with subprocess.Popen(command, **pipes) as stopped:

@@ -8,16 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from equipoise import Cluster, InputError, Placement, balance
-from equipoise.serving.slot_shares import RULES, Routing, slot_shares
+from equipoise.serving.slot_shares import FILLED, RULES, Routing, slot_shares
 from tests.serving.placements import placements
 
-ROUTINGS = get_args(Routing)
+ROUTINGS = tuple(RULES)
 PLACEMENT = Placement([[0, 1, 2, 0, 1, 2]], Cluster(gpus=3, slots_per_gpu=2), experts=3)
 WITH_DEAD = Placement([[0, 1, -1, -1, 0, -1]], Cluster(gpus=3, slots_per_gpu=2, dead=[1]), experts=3)
 
 
 def test_every_routing_has_a_rule():
-    assert tuple(RULES) == ROUTINGS
+    assert (*RULES, FILLED) == get_args(Routing)
 
 
 @pytest.mark.parametrize("routing", ROUTINGS)

@@ -52,7 +52,7 @@ def routing(
     named, timing = ModelOptions(model), TimingOptions(cost, gpu, dtype, tokens, top_k)
     loads_format, placement_format = source_formats_of(source_formats, loads=True, placements=True)
 
-    from equipoise.cli.summaries.routing import print_summary, summary
+    from equipoise.cli.summaries.routing import Drawn, print_summary, summary
     from equipoise.cli.summaries.timing import cost_summary
     from equipoise.cli.terminal.console import print_json
     from equipoise.formats import read_loads, read_placement
@@ -66,7 +66,9 @@ def routing(
     named.check_experts(recorded.experts)
     deployment = named.deployment(gpus, nodes, first_moe_layer)
     split = least_peak_split(read_placement(placement, placement_format, deployment), recorded)
-    found = summary(split, recorded, batch, batches, cost_summary(batches, timing.source))
+    top_k = top_k or (named.model.top_k if named.model else batches[0].top_k if batches else None)
+    drawn = Drawn(batch, batch * top_k if batch and top_k else None)
+    found = summary(split, recorded, drawn, batches, cost_summary(batches, timing.source))
     if output:
         write_split(split, output)
     files = {"placement": str(placement), "loads": str(loads), "output": str(output) if output else None}

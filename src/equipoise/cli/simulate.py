@@ -11,6 +11,7 @@ from equipoise.cli.options.cluster import SAMPLE, ClusterOptions, Dead, Nodes, R
 from equipoise.cli.options.formats import FromFormat  # noqa: TC001
 from equipoise.cli.options.model import AskedModel, ModelOptions
 from equipoise.cli.options.planning import AskedEffort, AskedForecast, AskedLocality, OffNode, Workers  # noqa: TC001
+from equipoise.cli.options.routing import parse_routing
 from equipoise.cli.options.timing import AskedCost, AskedDtype, AskedGpu, TimingOptions, Tokens, TopK
 from equipoise.cli.options.values import parse_moves, parse_size
 
@@ -64,6 +65,9 @@ def simulate(
     between_nodes: Annotated[
         int, typer.Option(parser=parse_size, metavar="SIZE", help="What a GPU sends to other nodes in a second.")
     ] = "50GB",  # type: ignore[assignment]
+    routing: Annotated[
+        str, typer.Option(parser=parse_routing, metavar="RULE", help="Which replica a token goes to.")
+    ] = "even",
     loads_format: FromFormat = None,
     cost: AskedCost = None,
     gpu: AskedGpu = None,
@@ -117,10 +121,16 @@ def simulate(
     }
     compared = policies(max_moves, forecast, interval_seconds, costs)
     with progress_bar("replaying") as progress:
-        served: dict[str, Any] = {"interval": interval, "window": window, "costs": costs, "batches": batches}
+        served: dict[str, Any] = {
+            "interval": interval,
+            "window": window,
+            "costs": costs,
+            "batches": batches,
+            "routing": routing,
+        }
         replays = compare(trace, cluster, compared, **served, progress=progress, **asked)
     run = Run(recording, cluster, asked, interval, window, forecast, interval_seconds, costs, report, png)
-    said = {"model": model, "groups_of_model": model is not None and groups is None}
+    said = {"model": model, "routing": routing, "groups_of_model": model is not None and groups is None}
     found = (
         summary(replays, trace, run)
         | said

@@ -10,9 +10,9 @@ import typer
 from equipoise.cli.options.formats import FromFormat  # noqa: TC001
 from equipoise.cli.options.model import AskedModel, ModelOptions
 from equipoise.cli.options.planning import AskedEffort  # noqa: TC001
+from equipoise.cli.options.routing import parse_routing
 from equipoise.cli.options.timing import AskedCost, AskedDtype, AskedGpu, TimingOptions, Tokens, TopK
 from equipoise.cli.options.values import Counts, parse_counts, parse_size
-from equipoise.serving.slot_shares import RULES
 
 if TYPE_CHECKING:
     from equipoise.sizing.size import Sizing
@@ -23,13 +23,6 @@ SAMPLE_MODEL, SAMPLE_GPU = "deepseek-v3", "H100"
 
 def _counts(what: str, text: str) -> Any:
     return typer.Option(parser=parse_counts, metavar=what, help=text, show_default=False)
-
-
-def parse_routing(text: str) -> str:
-    """Return the name of a routing; raise ``typer.BadParameter`` if there is none of this name."""
-    if text not in RULES:
-        raise typer.BadParameter(f"{text!r} is no routing; expected {', '.join(RULES)}")
-    return text
 
 
 def size(

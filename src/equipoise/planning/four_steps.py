@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from equipoise.planning.threads import share_out, worthwhile_workers
+from equipoise.solver.threads import share_out, worthwhile_workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,7 +14,7 @@ from equipoise.placement import Placement
 from equipoise.planning.budget import Expense, stops_within
 from equipoise.planning.effort import NEVER
 from equipoise.planning.homes import attainable_peaks
-from equipoise.planning.threads import share_out, worthwhile_workers
+from equipoise.solver.threads import share_out, worthwhile_workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -24,10 +24,18 @@ if TYPE_CHECKING:
 
     from equipoise.cluster import Cluster
     from equipoise.replay.policies import Policy
+    from equipoise.serving.slot_shares import Routing
     from equipoise.timing.batch import Batch
 
 DEFAULT_COSTS = Costs()
 DRAWS = 16  # of each window
+
+
+class Served(NamedTuple):
+    """How windows are served."""
+
+    batches: Sequence[Batch]
+    routing: Routing
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,6 +134,7 @@ def compare(
     window: int = 1,
     costs: Costs = DEFAULT_COSTS,
     batches: Sequence[Batch] = (),
+    routing: Routing = "even",
     progress: Callable[[int, int], None] | None = None,
     **asked: Any,
 ) -> dict[str, Replay]:
@@ -151,6 +160,8 @@ def compare(
         What it takes to send an expert.
     batches : sequence of Batch
         Sizes of batches, each another, whose layer time is wanted too.
+    routing : str
+        Which replica a token goes to, in PAR and layer time; see :func:`equipoise.balance`.
     progress : callable, optional
         Called as ``progress(windows served, windows to serve)``, over all policies, after every interval.
     **asked
@@ -189,7 +200,7 @@ def compare(
         for at, (name, policy) in enumerate(policies.items()):
             decided = policy.decide(replace(situation, current=current[name]))
             _refuse_invalid(decided, cluster)
-            rows[name].append(_serve(now, coming, (current[name], decided), costs, batches))
+            rows[name].append(_serve(now, coming, (current[name], decided), costs, Served(batches, routing)))
             current[name] = decided
             if progress:
                 progress((now - window) * len(policies) + coming.windows * (at + 1), to_serve)
@@ -215,17 +226,15 @@ def _between(trace: Loads, first: int, end: int) -> Loads:
     return Loads(trace.counts[first:end], trace.labels[first:end])
 
 
-def _serve(
-    now: int, coming: Loads, placements: tuple[Placement, Placement], costs: Costs, batches: Sequence[Batch]
-) -> Replay:
+def _serve(now: int, coming: Loads, placements: tuple[Placement, Placement], costs: Costs, how: Served) -> Replay:
     """Return the rows of one interval: move from one placement to the other, then serve window by window."""
     before, after = placements
-    served = balance(after, coming)
+    served = balance(after, coming, routing=how.routing)
     migration = Migration(before, after)
     peak, mean = served.peak.sum(axis=1), served.mean.sum(axis=1)
     traffic = migration.bytes(costs.expert_bytes)
     at_first = np.arange(coming.windows) == 0
-    times = {batch.tokens: _times(after, coming, batch) for batch in batches}
+    times = {batch.tokens: _times(after, coming, batch, how.routing) for batch in how.batches}
     return Replay(
         window=now + np.arange(coming.windows),
         par=served.par.mean(axis=1),
@@ -239,10 +248,10 @@ def _serve(
     )
 
 
-def _times(placement: Placement, coming: Loads, batch: Batch) -> NDArray[np.float64]:
+def _times(placement: Placement, coming: Loads, batch: Batch, routing: Routing) -> NDArray[np.float64]:
     """Return the microseconds of a layer and their standard errors, ``[2, windows]``; many windows need few draws."""
     windows = (Loads(counts) for counts in coming.counts)
-    return np.transpose([layer_time(placement, one, batch, draws=DRAWS).mean() for one in windows])
+    return np.transpose([layer_time(placement, one, batch, routing=routing, draws=DRAWS).mean() for one in windows])
 
 
 def _refuse_too_short(trace: Loads, window: int, interval: int) -> None:

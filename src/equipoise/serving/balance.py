@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from equipoise.errors import InputError
+from equipoise.errors import InputError, setting
 from equipoise.loads import Loads
-from equipoise.serving.slot_shares import slot_shares
+from equipoise.serving.drawn import own_picks, served
+from equipoise.serving.fill import fill
+from equipoise.serving.slot_shares import FILLED, in_slots, slot_shares
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -25,7 +27,8 @@ class Balance:
     Attributes
     ----------
     gpu_load : ndarray, float64 ``[windows, layers, gpus]``
-        Load of each GPU, in the unit of the loads.
+        Load of each GPU, in the unit of the loads; where batches were drawn, picks ``[draws, windows, layers, gpus]``,
+        and all that follows is a mean over the draws.
     live : int
         GPUs that share the load: all but the dead ones.
     """
@@ -36,22 +39,26 @@ class Balance:
     @property
     def peak(self) -> NDArray[np.float64]:
         """Largest GPU load, ``[windows, layers]``."""
-        return np.asarray(self.gpu_load.max(axis=2))
+        return self._over_draws(self.gpu_load.max(axis=-1))
 
     @property
     def mean(self) -> NDArray[np.float64]:
         """Mean load of the live GPUs, ``[windows, layers]``."""
-        return np.asarray(self.gpu_load.sum(axis=2) / self.live)
+        return self._over_draws(self.gpu_load.sum(axis=-1) / self.live)
 
     @property
     def par(self) -> NDArray[np.float64]:
         """Peak / mean, ``[windows, layers]``: 1 is perfect, and what an idle layer has."""
-        return np.divide(self.peak, self.mean, out=np.ones_like(self.peak), where=self.mean > 0)
+        peak, mean = self.gpu_load.max(axis=-1), self.gpu_load.sum(axis=-1) / self.live
+        return self._over_draws(np.divide(peak, mean, out=np.ones_like(peak), where=mean > 0))
 
     @property
     def balancedness(self) -> NDArray[np.float64]:
         """1 / PAR, ``[windows, layers]``."""
         return 1 / self.par
+
+    def _over_draws(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(values.mean(axis=0) if self.gpu_load.ndim == 4 else values)
 
 
 def balance(
@@ -61,6 +68,8 @@ def balance(
     routing: Routing | ArrayLike = "even",
     batch: int | None = None,
     sources: ArrayLike | None = None,
+    picks: int | None = None,
+    floor: float = 0.0,
 ) -> Balance:
     """Return the GPU loads of a placement, each expert's load split over its replicas as an engine does.
 
@@ -74,12 +83,20 @@ def balance(
         The traffic to serve; every window is judged by itself.
     routing : str or array_like, ``[layers, slots]``
         Which replica a token goes to: evenly any, as an engine does, or with shares of your own; see
-        :func:`equipoise.serving.slot_shares.slot_shares`, also for ``batch`` and ``sources``.
+        :func:`equipoise.slot_shares`, also for ``batch`` and ``sources``. Or "filled": so that GPU loads are as even
+        as the placement allows, in each window and layer: the largest is the least there is, then the next largest.
+    picks : int, optional
+        Draw batches in which each GPU brings so many picks (tokens times top-k) on average, four of them for each
+        window, the same every time. Then "filled" is what each GPU does knowing no more than its own; and other
+        routings are what they do with the same batches.
+    floor : float
+        Load, or picks of all GPUs, up to which a filled expert is not split: its primary takes it whole.
 
     Raises
     ------
     InputError
-        If loads and placement differ in layers or experts, or the routing is not as it should be.
+        If loads and placement differ in layers or experts, the routing is not as it should be, or sources are given
+        for a fill that knows all picks.
 
     Examples
     --------
@@ -90,11 +107,22 @@ def balance(
     ([[[60.0, 40.0]]], [[1.2]])
     >>> balance(placement, [[60, 30, 10]], routing=[[0.25, 1, 1, 0.75]]).gpu_load.tolist()
     [[[45.0, 55.0]]]
+    >>> balance(placement, [[60, 30, 10]], routing="filled").gpu_load.round(6).tolist()
+    [[[50.0, 50.0]]]
+    >>> for rule in ("even", "filled"):
+    ...     print(balance(placement, [[60, 30, 10]], routing=rule, picks=64).par.round(2).tolist())
+    [[1.2]]
+    [[1.0]]
     """
     loads = loads if isinstance(loads, Loads) else Loads(loads)
-    slot_load = slot_loads(placement, loads, routing=routing, batch=batch, sources=sources)
-    per_gpu = slot_load.reshape(loads.windows, loads.layers, placement.cluster.gpus, -1)
-    return Balance(per_gpu.sum(axis=3), len(placement.cluster.live))
+    if picks is None:
+        slot_load = slot_loads(placement, loads, routing=routing, batch=batch, sources=sources, floor=floor)
+    else:
+        placement.check_loads(loads)
+        drawn = own_picks(placement, loads, picks, sources)
+        slot_load = np.array([[served(placement, own, routing, batch, floor) for own in windows] for windows in drawn])
+    per_gpu = slot_load.reshape(*slot_load.shape[:-1], placement.cluster.gpus, -1)
+    return Balance(per_gpu.sum(axis=-1), len(placement.cluster.live))
 
 
 def slot_loads(
@@ -104,26 +132,22 @@ def slot_loads(
     routing: Routing | ArrayLike = "even",
     batch: int | None = None,
     sources: ArrayLike | None = None,
+    floor: float = 0.0,
 ) -> NDArray[np.float64]:
     """Return the load of each slot, ``[windows, layers, slots]``; all is as :func:`balance` takes it.
 
     Raises
     ------
     InputError
-        If loads and placement differ in layers or experts, or the routing is not as it should be.
+        As :func:`balance` does.
     """
-    if (loads.layers, loads.experts) != (placement.layers, placement.experts):
-        raise InputError(
-            f"the loads have {loads.layers} layers of {loads.experts} experts, the placement {placement.layers} "
-            f"of {placement.experts}; expected the same"
-        )
+    placement.check_loads(loads)
     if isinstance(routing, str) and routing == "even":
-        return _in_slots(loads.counts / np.maximum(placement.logcnt, 1), placement) * (placement.phy2log >= 0)
-    return _in_slots(loads.counts, placement) * slot_shares(placement, routing, batch=batch, sources=sources)
-
-
-def _in_slots(load: NDArray[np.float64], placement: Placement) -> NDArray[np.float64]:
-    """Return for every slot what its expert has, ``[windows, layers, slots]``; of empty ones, what expert 0 has."""
-    windows, layers, experts = load.shape
-    at = np.maximum(placement.phy2log, 0) + experts * np.arange(layers)[:, None]
-    return np.asarray(load.reshape(windows, -1).take(at, axis=1))
+        return in_slots(loads.counts / np.maximum(placement.logcnt, 1), placement) * (placement.phy2log >= 0)
+    if isinstance(routing, str) and routing == FILLED:
+        if sources is not None:
+            raise InputError(
+                f"{setting('sources')} are for GPUs that know their own picks; expected {setting('picks')} too"
+            )
+        return fill(placement, loads.counts, floor)
+    return in_slots(loads.counts, placement) * slot_shares(placement, routing, batch=batch, sources=sources)

@@ -31,7 +31,10 @@ Routing = Literal[
     "tensorrt-llm",
     "vllm-ascend",
     "vllm-ascend-v2",
+    "filled",
 ]
+
+FILLED: Routing = "filled"
 
 # A rule yields, for each GPU, the share of its tokens that each replica gets, [layers, experts, replicas] as log2phy.
 RULES: dict[str, Rule] = {
@@ -74,7 +77,7 @@ def slot_shares(
         - ``vllm-ascend``: one replica for each GPU, by the GPU's number. ``vllm-ascend-v2``: by the sum of row,
           GPU and expert.
 
-        Or shares of your own.
+        Or shares of your own. Not ``filled``, which shares every batch anew; :func:`equipoise.balance` knows it.
     batch : int, optional
         Tokens of one GPU in one forward pass, for the rules that go by the row: with few of them, the first replicas
         get more. By default so many that it does not matter.
@@ -97,10 +100,24 @@ def slot_shares(
     """
     if not isinstance(routing, str):
         return _checked_shares(placement, routing)
+    if routing == FILLED:
+        raise InputError(
+            f"{setting('routing')} is {routing!r}, which shares every batch anew and so has no shares; expected "
+            f"{', '.join(map(repr, RULES))}"
+        )
     check_choice(setting("routing"), routing, RULES)
     if batch is not None:
         check_count(setting("batch"), batch)
-    weight = _weights(placement, sources)
+    return served_by_rule(placement, routing, batch, source_shares(placement, sources))
+
+
+def served_by_rule(
+    placement: Placement, routing: str, batch: int | None, weight: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return what each slot serves, expected over the tokens, float64 ``[layers, slots]``.
+
+    weight: what each GPU brings of each expert, ``[layers, gpus, experts]``.
+    """
     by_replica = np.zeros(placement.log2phy.shape)
     for gpu, shares in enumerate(RULES[routing](placement, batch)):
         by_replica += weight[:, gpu, :, None] * shares
@@ -115,7 +132,17 @@ def _by_slot(placement: Placement, by_replica: NDArray[np.float64]) -> NDArray[n
     return by_slot
 
 
-def _weights(placement: Placement, sources: ArrayLike | None) -> NDArray[np.float64]:
+def in_slots(load: NDArray[np.float64], placement: Placement) -> NDArray[np.float64]:
+    """Return for every slot what its expert has, ``[..., layers, slots]``; of empty ones, what expert 0 has.
+
+    load: ``[..., layers, experts]``.
+    """
+    layers, experts = load.shape[-2:]
+    at = np.maximum(placement.phy2log, 0) + experts * np.arange(layers)[:, None]
+    return np.asarray(load.reshape(*load.shape[:-2], -1).take(at, axis=-1))
+
+
+def source_shares(placement: Placement, sources: ArrayLike | None) -> NDArray[np.float64]:
     """Return the share of each expert's load that is of each GPU's tokens, ``[layers, gpus, experts]``."""
     cluster = placement.cluster
     shape = placement.layers, cluster.gpus, placement.experts

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from equipoise.errors import InputError, check_choice, setting
 from equipoise.loads import Loads
-from equipoise.serving.slot_shares import RULES
+from equipoise.serving.slot_shares import Routing
 from equipoise.sizing.judging import Question
 from equipoise.sizing.kept import Kept
 from equipoise.sizing.recommending import recommend
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from equipoise.planning.effort import Effort
-    from equipoise.serving.slot_shares import Routing
     from equipoise.sizing.cell import Cell
     from equipoise.sizing.recommending import Advice
     from equipoise.sizing.setup import Setup
@@ -102,7 +101,7 @@ def size(
     if not setups or not batches:
         raise InputError("there is no setup or no batch to judge; expected one of each at least")
     for routing in routings:
-        check_choice(setting("routing"), routing, RULES)
+        check_choice(setting("routing"), routing, get_args(Routing))
     question = Question(trace, batches, routings, expert_bytes, effort)
     keeping = Kept(kept, question) if kept else None
     found = {setup: cells for setup in setups if keeping and (cells := keeping.find(setup))}

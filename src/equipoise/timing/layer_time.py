@@ -9,6 +9,9 @@ import numpy as np
 
 from equipoise.loads import Loads
 from equipoise.serving.balance import slot_loads
+from equipoise.serving.drawn import own_picks, served
+from equipoise.serving.slot_shares import FILLED
+from equipoise.timing.expert_cost import MOST_SPLIT
 from equipoise.timing.poisson import expected_time
 
 if TYPE_CHECKING:
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from equipoise.timing.batch import Batch
 
 DRAWS = 512
+SLOWER, LEAST_FILLED = 8, 4  # what is filled takes longer to draw
 LEAST_DRAWS = 16  # of a window
 SEED = 0
 
@@ -92,6 +96,9 @@ def layer_time(
     slot's likely numbers. Who is slowest is drawn: the picks of all slots, and what GPUs differ by beyond their picks,
     by the scatter of the cost's fit.
 
+    Where the routing is filled, the picks of a slot are no such number: there the picks of every GPU are drawn, and
+    each fills with its own, and splits the experts that all GPUs' picks bring above the cost's floor.
+
     Parameters
     ----------
     placement : Placement
@@ -104,7 +111,7 @@ def layer_time(
         Which replica a token goes to; see :func:`equipoise.slot_shares`, whose ``batch`` is ``batch.tokens``.
     draws : int
         Batches to draw for each layer, shared over the windows; 16 for each of them at least. The same are drawn every
-        time.
+        time. An eighth of them where the routing is filled, and 4 at least.
 
     Raises
     ------
@@ -121,6 +128,8 @@ def layer_time(
     ([[[434.0, 331.0]]], [[434.0]])
     """
     loads = loads if isinstance(loads, Loads) else Loads(loads)
+    if isinstance(routing, str) and routing == FILLED:
+        return _filled(placement, loads, batch, max(draws // SLOWER // loads.windows, LEAST_FILLED))
     expected = _expected_picks(placement, loads, batch, routing)  # [windows, layers, gpus, slots per GPU]
     per_window = max(draws // loads.windows, LEAST_DRAWS)
     rng = np.random.default_rng(SEED)
@@ -133,8 +142,29 @@ def layer_time(
         slowest[at], error[at] = found.mean(), found.std(ddof=1) / len(found) ** 0.5
     live = np.isin(np.arange(placement.cluster.gpus), placement.cluster.live)
     gpu = (batch.cost.layer + expected_time(batch.cost, expected).sum(axis=3)) * (busy[:, :, None] & live)
-    complete = bool((placement.logcnt > 0)[loads.counts.any(axis=0)].all())
-    return LayerTime(gpu, slowest, error, busy, bool(batch.cost.is_beyond(expected).any()), complete)
+    beyond, complete = bool(batch.cost.is_beyond(expected).any()), _is_complete(placement, loads)
+    return LayerTime(gpu, slowest, error, busy, beyond, complete)
+
+
+def _filled(placement: Placement, loads: Loads, batch: Batch, draws: int) -> LayerTime:
+    """Return the time of every layer where each GPU fills with its own picks, all of it drawn."""
+    cost, floor, rng = batch.cost, batch.cost.floor or MOST_SPLIT, np.random.default_rng(SEED)
+    slots = [
+        [served(placement, own, FILLED, None, floor) for own in windows]
+        for windows in own_picks(placement, loads, batch.picks(1), draws=draws)
+    ]
+    per_gpu = np.rint(slots).reshape(draws, loads.windows, loads.layers, placement.cluster.gpus, -1)
+    busy = np.asarray(loads.counts.any(axis=2))
+    live = np.isin(np.arange(placement.cluster.gpus), placement.cluster.live)
+    time = cost.gpu_time(per_gpu) * (busy[:, :, None] & live)
+    found = slowest_gpu(time.reshape(-1, time.shape[-1]), cost.scatter, rng).reshape(time.shape[:-1])
+    error = found.std(axis=0, ddof=1) / draws**0.5
+    beyond, complete = bool(cost.is_beyond(per_gpu).any()), _is_complete(placement, loads)
+    return LayerTime(time.mean(axis=0), found.mean(axis=0), error, busy, beyond, complete)
+
+
+def _is_complete(placement: Placement, loads: Loads) -> bool:
+    return bool((placement.logcnt > 0)[loads.counts.any(axis=0)].all())
 
 
 def slowest_gpu(gpu_time: NDArray[np.float64], scatter: float, rng: np.random.Generator) -> NDArray[np.float64]:

@@ -75,9 +75,8 @@ class TimingOptions:
             raise typer.BadParameter("say --cost or --gpu, not both", param_hint="--gpu")
         if self.gpu is None and self.dtype is not None:
             raise typer.BadParameter("goes with --gpu alone; a cost has its own", param_hint="--dtype")
-        for option, value in (("--tokens", self.tokens), ("--top-k", self.top_k)):
-            if value is not None and not self.is_asked:
-                raise typer.BadParameter("say what experts take, with --cost or --gpu", param_hint=option)
+        if self.tokens is not None and not self.is_asked:
+            raise typer.BadParameter("say what experts take, with --cost or --gpu", param_hint="--tokens")
 
     def batches(self, model: Model | None) -> list[Batch]:
         """Return the batches to time, with what they cost; none where no cost was asked for.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
 from equipoise.cli.summaries.timing import (
@@ -13,38 +13,49 @@ from equipoise.cli.summaries.timing import (
 from equipoise.cli.summaries.words import cluster_in_words, counted, shape_in_words
 from equipoise.cli.terminal.console import print_line, print_pairs, print_table
 from equipoise.serving.balance import balance
-from equipoise.serving.slot_shares import Routing
+from equipoise.serving.slot_shares import FILLED, Routing
 from equipoise.timing.layer_time import layer_time
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from equipoise.loads import Loads
     from equipoise.serving.balance import Balance
     from equipoise.serving.best_split import Split
     from equipoise.timing.batch import Batch
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """The tokens and the picks that one GPU brings to a pass; None where they do not matter or are not known."""
+
+    tokens: int | None
+    picks: int | None
+
+
 def summary(
-    split: Split, loads: Loads, batch: int | None, batches: list[Batch], cost: dict[str, Any] | None
+    split: Split, loads: Loads, drawn: Drawn, batches: list[Batch], cost: dict[str, Any] | None
 ) -> dict[str, Any]:
-    """Return the PAR of every routing and of the best split, by layer, under all windows together, and their times."""
+    """Return the PAR of every routing, by layer, under all windows together; as far as they are known, its times.
+
+    Where the picks of a GPU are known, batches of so many are drawn too.
+    """
     placement, total = split.placement, loads.sum()
 
-    def judged(routing: Routing | NDArray[np.float64]) -> dict[str, Any]:
-        shares = batch if isinstance(routing, str) else None
-        par = _par(balance(placement, total, routing=routing, batch=shares))
-        return par | {"times": [figures_of(one, layer_time(placement, total, one, routing=routing)) for one in batches]}
+    def judged(name: Routing) -> dict[str, Any]:
+        found = _par(balance(placement, total, routing=name, batch=None if name == FILLED else drawn.tokens))
+        found["times"] = [figures_of(one, layer_time(placement, total, one, routing=name)) for one in batches]
+        if drawn.picks:
+            in_batches = balance(placement, total, routing=name, batch=drawn.tokens, picks=drawn.picks)
+            found["in_batches"] = _par(in_batches)
+        return found
 
     return {
         "cluster": asdict(placement.cluster),
         "windows": loads.windows,
         "layers": loads.layers,
         "experts": loads.experts,
-        "batch": batch,
+        "batch": drawn.tokens,
+        "picks": drawn.picks,
         "cost": cost,
-        "best": judged(split.shares),
         "routings": {name: judged(name) for name in get_args(Routing)},
     }
 
@@ -54,15 +65,18 @@ def print_summary(summary: dict[str, Any]) -> None:
     print_line(f"placement {summary['placement']}, {cluster_in_words(summary['cluster'])}")
     print_line(f"loads {summary['loads']}, {shape_in_words(summary)}")
     print_line()
-    rows = {**summary["routings"], "best split": summary["best"]}
-    at = [counted(time["tokens"], "token") for time in summary["best"]["times"]]
+    rows = summary["routings"]
+    in_batches = [f"of {summary['picks']} picks"] if summary["picks"] else []
+    at = [counted(time["tokens"], "token") for time in rows["even"]["times"]]
     print_table(
-        ("routing", "PAR mean", "worst layer", *at),
-        [
-            (name, f"{par['mean']:.4f}", f"{par['worst']:.4f}", *(f"{time['mean']:.1f}" for time in par["times"]))
-            for name, par in rows.items()
-        ],
+        ("routing", "PAR mean", "worst layer", *in_batches, *at), [_row(name, par) for name, par in rows.items()]
     )
+    print_line()
+    if summary["picks"]:
+        print_line(
+            f"In batches to which each GPU brings some {summary['picks']} picks, filled GPUs know only their own."
+        )
+    print_line("Filled with all picks known is the best that any routing could do.")
     if summary["cost"]:
         print_line()
         print_pairs(cost_in_words(summary["cost"]))
@@ -72,6 +86,12 @@ def print_summary(summary: dict[str, Any]) -> None:
     if summary["output"]:
         print_line()
         print_line(f"The best split is in {summary['output']}.")
+
+
+def _row(name: str, par: dict[str, Any]) -> tuple[str, ...]:
+    in_batches = [f"{par['in_batches']['mean']:.4f}"] if "in_batches" in par else []
+    times = [f"{time['mean']:.1f}" for time in par["times"]]
+    return name, f"{par['mean']:.4f}", f"{par['worst']:.4f}", *in_batches, *times
 
 
 def _par(result: Balance) -> dict[str, Any]:

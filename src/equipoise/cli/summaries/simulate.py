@@ -138,6 +138,7 @@ def what_was_replayed(summary: dict[str, Any]) -> list[tuple[str, str]]:
         ("decisions", f"{summary['decisions']}, by the last {window}, for {interval} each"),
         ("forecast", _forecast_in_words(summary["forecast"])),
         *_worth_in_words(summary["interval_seconds"]),
+        ("routing", summary["routing"]),
         ("an expert", size_in_words(summary["costs"]["expert_bytes"])),
         ("links of a GPU", f"{within}/s within its node, {between}/s to others"),
         *cost_in_words(summary["cost"]),
