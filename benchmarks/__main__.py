@@ -16,6 +16,7 @@ from benchmarks.cold import cold_start
 from benchmarks.compare import compare
 from benchmarks.engines import HOW_TO_GET as HOW_TO_GET_VLLM
 from benchmarks.engines import call, called_of, import_vllm
+from benchmarks.filled import fill_ahead
 from benchmarks.layer_time import choose_slots, foretell, read_timings
 from benchmarks.loads import RECORDED, cases_of, counts_of
 from benchmarks.peers import HOW_TO_GET, load_peers
@@ -33,6 +34,8 @@ from benchmarks.report import (
     comparison_table,
     engines_json,
     engines_table,
+    filled_json,
+    filled_table,
     foretold_table,
     replanning_json,
     replanning_table,
@@ -136,6 +139,19 @@ def ahead_command(
     efforts = cast("list[Effort]", effort)
     found = [(series, plan_ahead(series, loads, beside_peers, efforts)) for series in _chosen(list(SERIES), only)]
     _print(ahead_json if as_json else ahead_table, found)
+    _say_how_to_get(peers)
+
+
+@app.command("filled")
+def filled_command(
+    peers: Peers = None, loads: RecordedLoads = RECORDED_HERE, only: Only = "", as_json: AsJson = False
+) -> None:
+    """Plan on past windows, served by filling: own picks and all picks of the windows that came next."""
+    if loads is None:
+        raise InputError("planning ahead needs recorded loads; name their folder with --loads")
+    beside_peers = peers is not None and bool(load_peers(peers))
+    found = [(series, fill_ahead(series, loads, beside_peers)) for series in _chosen(list(SERIES), only)]
+    _print(filled_json if as_json else filled_table, found)
     _say_how_to_get(peers)
 
 

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.verdict import ahead_misses, choice_misses, foretold_misses, misses, replanning_misses
+from benchmarks.verdict import (
+    ahead_misses,
+    choice_misses,
+    filled_misses,
+    foretold_misses,
+    misses,
+    replanning_misses,
+)
 from equipoise.forecasting.forecast import AUTO
 
 if TYPE_CHECKING:
@@ -20,6 +27,7 @@ if TYPE_CHECKING:
     from benchmarks.cases import Case
     from benchmarks.compare import Result
     from benchmarks.engines import Called
+    from benchmarks.filled import Filled
     from benchmarks.layer_time import Chosen, Foretold
     from benchmarks.replanning import Replanned
     from benchmarks.replanning_cases import Replanning
@@ -57,6 +65,20 @@ def ahead_table(found: Sequence[tuple[Series, Sequence[Ahead]]]) -> Table:
         rows = [(*_ahead(one), _ahead_in_words(series, one, results)) for one in results]
         _add_case(table, series, rows)
     return table
+
+
+def filled_table(found: Sequence[tuple[Series, Sequence[Filled]]]) -> Table:
+    """Return the PAR of every planner's plans, evenly shared and filled, on the windows that came next."""
+    table = _table("even", "512 own picks", "8,192 own picks", "all picks", "targets")
+    for series, results in found:
+        _add_case(
+            table, series, [(*_filled(one), _in_words(one.planner, filled_misses(series, one))) for one in results]
+        )
+    return table
+
+
+def _filled(one: Filled) -> tuple[str, ...]:
+    return one.planner, *(f"{par:.4f}" for par in (one.even, one.few, one.many, one.every))
 
 
 def windows_table(found: Sequence[Windowed]) -> Table:
@@ -142,6 +164,14 @@ def ahead_json(found: Sequence[tuple[Series, Sequence[Ahead]]]) -> str:
     """Return the same as JSON: a list of series, each with its planners."""
     return _json(
         asdict(series) | {"planners": [asdict(one) | {"misses": ahead_misses(series, one, results)} for one in results]}
+        for series, results in found
+    )
+
+
+def filled_json(found: Sequence[tuple[Series, Sequence[Filled]]]) -> str:
+    """Return the same as JSON: a list of series, each with its planners."""
+    return _json(
+        asdict(series) | {"planners": [asdict(one) | {"misses": filled_misses(series, one)} for one in results]}
         for series, results in found
     )
 

@@ -38,6 +38,8 @@ class Series:
         Only every so many layers are planned.
     par : float
         Mean PAR on the windows ahead that Equipoise is to reach, at most.
+    filled : tuple of float
+        The same where it is filled, with 512 and 8,192 own picks and with all picks; none where it has no targets.
     """
 
     loads: str
@@ -48,6 +50,7 @@ class Series:
     step: int
     every: int
     par: float
+    filled: tuple[float, ...] = ()
     drifting: bool = False
 
     @property
@@ -70,9 +73,19 @@ class Series:
 
 # Steps and layers are those of the figures that the peers are known to reach there.
 SERIES = (
-    Series("switch_base_128_encoder_iters", 144, 16, past=16, ahead=4, step=10, every=1, par=1.069),
-    Series("deepseek_v2_lite_esft", 80, 16, past=8, ahead=2, step=7, every=3, par=1.195),
-    Series("gpt_oss_20b_tasks", 48, 16, past=8, ahead=1, step=3, every=3, par=1.56),
+    Series(
+        "switch_base_128_encoder_iters",
+        144,
+        16,
+        past=16,
+        ahead=4,
+        step=10,
+        every=1,
+        par=1.069,
+        filled=(1.041, 1.021, 1.010),
+    ),
+    Series("deepseek_v2_lite_esft", 80, 16, past=8, ahead=2, step=7, every=3, par=1.195, filled=(1.112, 1.093, 1.076)),
+    Series("gpt_oss_20b_tasks", 48, 16, past=8, ahead=1, step=3, every=3, par=1.56, filled=(1.405, 1.390, 1.373)),
     Series("deepseek_v3_sglang_ep", 288, 32, past=16, ahead=4, step=4, every=7, par=1.038, drifting=True),
 )
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from benchmarks.ahead import Ahead
     from benchmarks.cases import Case
     from benchmarks.compare import Result
+    from benchmarks.filled import Filled
     from benchmarks.layer_time import Chosen, Foretold
     from benchmarks.replanning import Replanned
     from benchmarks.replanning_cases import Replanning
@@ -84,6 +85,15 @@ def ahead_misses(series: Series, one: Ahead, found: Sequence[Ahead]) -> list[str
     if one.par > best * (1 + WORSE_THAN_BEST):
         missed.append(f"PAR > {best:.4f} by more than {WORSE_THAN_BEST:.0%}")
     return missed
+
+
+def filled_misses(series: Series, one: Filled) -> list[str]:
+    """Return what Equipoise's plans miss where they are filled, in words."""
+    if not one.planner.startswith("equipoise") or not series.filled:
+        return []
+    reached = {"512 own picks": one.few, "8,192 own picks": one.many, "all picks": one.every}
+    targets = zip(reached, series.filled, strict=True)
+    return [f"{name} > {most:g}" for name, most in targets if reached[name] > most]
 
 
 def foretold_misses(one: Foretold) -> list[str]:

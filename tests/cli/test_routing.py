@@ -66,3 +66,14 @@ def test_what_cannot_be_done_ends_with_1_before_the_work(files, tmp_path):
     assert result.stderr.endswith("a split is not written to .csv files; use .npz or .pt\n")
     np.save(files[1], LOADS[:, :1])
     assert "expected the same" in routing(*files).stderr
+
+
+def test_batches_are_drawn_where_the_picks_of_a_gpu_are_known(files):
+    figures = json.loads(routing(*files, "--json", "--batch", 64, "--top-k", 2).stdout)
+    assert figures["picks"] == 128
+    for name, found in figures["routings"].items():
+        par = balance(PLACEMENT, LOADS.sum(axis=0), routing=name, batch=64, picks=128).par[0]
+        assert found["in_batches"]["by_layer"] == par.tolist()
+    printed = routing(*files, "--batch", 64, "--top-k", 2).stdout
+    assert "of 128 picks" in printed
+    assert "of 128 picks" not in routing(*files, "--batch", 64).stdout

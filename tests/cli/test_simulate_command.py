@@ -221,3 +221,14 @@ def test_bad_input_ends_with_1_and_one_line(arguments, message):
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.startswith(f"error: {message}")
     assert result.stderr.count("\n") == 1
+
+
+def test_windows_are_served_by_the_routing_that_is_asked_for(trace):
+    figures = figures_of(trace, *ON_CLUSTER, "--window", 3, "--routing", "filled")
+    replay = simulate(TRACE, CLUSTER, Never(), window=3, routing="filled")
+    assert figures["policies"]["never"]["by_window"]["par"] == pytest.approx(replay.par.tolist())
+    assert replay.par.mean() < simulate(TRACE, CLUSTER, Never(), window=3).par.mean()
+    assert figures["routing"] == "filled"
+    refused = equipoise(trace, *ON_CLUSTER, "--routing", "nearest")
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert "'nearest' is no routing; expected even, vllm," in " ".join(refused.stderr.replace("│", " ").split())

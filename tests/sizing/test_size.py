@@ -40,8 +40,13 @@ SETUPS = setups_of(16, [4], gpus_per_node=2, groups=[1, 4])
 
 def test_a_setup_is_judged_by_what_came_after_each_plan():
     setup = Setup(Cluster(gpus=4, nodes=2, slots_per_gpu=5), groups=4)
-    cells = judge(setup, Question(TRACE, BATCHES, ("even", "vllm"), 1000, "fast"))
-    assert [(one.tokens, one.routing) for one in cells] == [(16, "even"), (16, "vllm"), (2000, "even"), (2000, "vllm")]
+    cells = judge(setup, Question(TRACE, BATCHES, ("even", "filled"), 1000, "fast"))
+    assert [(one.tokens, one.routing) for one in cells] == [
+        (16, "even"),
+        (16, "filled"),
+        (2000, "even"),
+        (2000, "filled"),
+    ]
     served = [
         (plan(Loads(TRACE.counts[:now]), setup.cluster, groups=4, effort="fast").placement, TRACE.counts[now])
         for now in (4, 3)  # half of the windows are left to plan by

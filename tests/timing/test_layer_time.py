@@ -114,3 +114,25 @@ def test_batches_that_are_none_are_refused(tokens, top_k, message):
 def test_loads_of_another_model_are_refused():
     with pytest.raises(InputError, match="the loads have 1 layers of 3 experts, the placement 1 of 2"):
         layer_time(Placement([[0, 1]], Cluster(gpus=2), experts=2), [[1, 1, 1]], Batch(1, 1, COST))
+
+
+def test_filled_gpus_split_what_pays_and_nothing_else():
+    placement = Placement([[0, 1, 0, 2], [0, 1, 0, 2]], Cluster(gpus=2, slots_per_gpu=2), experts=3)
+    loads = [[8, 1, 1], [4, 1, 5]]
+    splits, whole = replace(COST, scatter=0), replace(COST, scatter=0, expert=500)
+    assert (splits.floor, whole.floor) == (385, 7809)
+    found = layer_time(placement, loads, Batch(1000, 1, splits), routing="filled")
+    assert found.gpu[0] == pytest.approx(np.array([[67 + 2 * 14.6 + 9 * 16.8] * 2] * 2), rel=0.15)
+    assert found.slowest[0] == pytest.approx(found.gpu[0].max(axis=1), rel=0.05)
+    unsplit = layer_time(placement, loads, Batch(1000, 1, whole), routing="filled")
+    tokens = np.array([[[1600, 200], [0, 200]], [[800, 200], [0, 1000]]])  # experts 0 and 1, and 2
+    assert unsplit.gpu[0] == pytest.approx(whole.gpu_time(tokens), rel=0.03)
+
+
+def test_filled_layers_are_faster_where_traffic_has_shifted_and_no_slower_where_tokens_are_few():
+    later = sample_loads().counts[-1, :3]
+    few, many = (Batch(tokens, 8, COST) for tokens in (16, 4096))
+    even, filled = (layer_time(PLANNED, later, many, routing=rule).mean()[0] for rule in ("even", "filled"))
+    assert filled < even
+    even, filled = (layer_time(PLANNED, later, few, routing=rule).mean()[0] for rule in ("even", "filled"))
+    assert filled < even
