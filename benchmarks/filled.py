@@ -54,7 +54,8 @@ def fill_ahead(series: Series, folder: Path, beside_peers: bool) -> list[Filled]
     """Return what filling makes of each planner's plans on a series."""
     walked = list(series.walk(folder))
     planners = {"vLLM, sum": _vllm(series.cluster)} if beside_peers else {}
-    planners["equipoise default"] = lambda past: plan(past, series.cluster).placement
+    planners["equipoise, for even"] = lambda past: plan(past, series.cluster).placement
+    planners["equipoise, for filled"] = lambda past: plan(past, series.cluster, routing="filled").placement
     return [
         Filled(name, *np.mean([_served(planned(past), coming) for past, coming in walked], axis=0))
         for name, planned in planners.items()

@@ -15,6 +15,7 @@ PUBLIC = {
     "planning/request.py",
     "placement.py",
     "sizing/size.py",
+    "serving/balance.py",
 }
 FROM_OUTSIDE = {"engines", "cli", "solver"}
 

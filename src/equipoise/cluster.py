@@ -148,6 +148,11 @@ class Cluster:
         return [below, below + self.gpus, below + 2 * self.gpus]
 
 
+def tied_groups(groups: int, nodes: int) -> int:
+    """Return how many expert groups engines keep on their nodes: all, or none but one where they do not divide."""
+    return groups if nodes > 1 and groups % nodes == 0 else 1
+
+
 def nearest_divisors(whole: int, wanted: int) -> str:
     """Return the divisors of ``whole`` just below and above ``wanted``, in words: ``"4 or 8"``."""
     small = [n for n in range(1, isqrt(whole) + 1) if whole % n == 0]

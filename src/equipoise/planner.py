@@ -23,6 +23,7 @@ from equipoise.planning.plan import Plan
 from equipoise.planning.replanning import replan
 from equipoise.planning.request import Request
 from equipoise.planning.scenarios import Scenarios
+from equipoise.planning.spares import with_spares
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from equipoise.loads import Loads
     from equipoise.placement import Locality, Placement
     from equipoise.planning.effort import Effort
+    from equipoise.planning.request import PlannedRouting
 
 
 def plan(
@@ -46,6 +48,7 @@ def plan(
     current: Placement | None = None,
     max_moves: float | None = None,
     min_gain: float = 0.0,
+    routing: PlannedRouting = "even",
     effort: Effort = "default",
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -84,6 +87,10 @@ def plan(
         of all live slots. More are made only where they are required. Spent on the layers where they gain most.
     min_gain : float
         Share by which the mean PAR must fall; otherwise nothing moves but what is required.
+    routing : "even" or "filled"
+        Whether replicas will share their load evenly, as in engines, or a router fills: then every GPU gets as many
+        primaries and spares as any other, to within one and as near as slots and moves allow, and PAR is that of the
+        exact fill.
     effort : "fast", "default" or "thorough"
         Stop at swaps, try some transfers of replicas too, or try many more.
     workers : int, optional
@@ -126,10 +133,13 @@ def plan(
         effort=effort,
         workers=workers,
         progress=progress,
+        routing=routing,
     )
     expected = expect(request, forecast)
     planned = request.serving(expected.scenarios)
     found = replan(planned, planned.current) if planned.current else plan_afresh(planned)
+    if planned.routing == "filled":
+        found = with_spares(planned, found)
     return Plan.of(planned, expected, found)
 
 

@@ -71,7 +71,9 @@ def counts_of(text: str) -> list[int]:
     """
     listed = text.replace(" ", "").split(",")
     if not all(number.isascii() and number.isdecimal() and len(number) < 19 and int(number) for number in listed):
-        raise InputError(f"{shown(text)} is no list of counts; expected whole numbers with commas, such as 128,4096")
+        raise InputError(
+            f"{shown(text)} is no list of counts; expected whole numbers of at least 1 with commas, such as 8,16"
+        )
     return sorted({int(number) for number in listed})
 
 

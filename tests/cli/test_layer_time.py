@@ -97,7 +97,7 @@ def test_a_plan_says_what_its_times_rest_on():
         equipoise("plan", "loads.npy", "--gpus", 4, "--cost", "cost.json", "--tokens", 16, "--top-k", 3).stdout
     )
     assert "cost cost.json, measured on NVIDIA H100 in bf16 a token selects 3 experts" in printed
-    assert "microseconds of a layer ± standard error before after saved at 16 tokens a GPU" in printed
+    assert "µs of a layer ± error before after saved at 16 tokens a GPU" in printed
     assert "Differences below 6.0%, the cost's own error, say nothing." in printed
     assert "last slope" not in printed
     printed = words(equipoise("plan", "loads.npy", "--gpus", 4, "--cost", "cost.json").stdout)
@@ -164,7 +164,7 @@ def test_two_placements_are_compared_under_loads():
     assert figures["times"][0]["after"] == near(layer_time(new, COUNTS, Batch(64, 2, COST)).mean())
     printed = words(equipoise("diff", "old.json", "new.json", "--loads", "loads.npy", "--cost", "cost.json").stdout)
     assert "serving loads.npy old new PAR, mean" in printed
-    assert "microseconds of a layer ± standard error old new saved at 128 tokens a GPU" in printed
+    assert "µs of a layer ± error old new saved at 128 tokens a GPU" in printed
     alone = equipoise("diff", "old.json", "new.json", "--loads", "loads.npy").stdout
     assert "PAR, worst" in alone
     assert "microseconds" not in alone
@@ -185,7 +185,7 @@ def test_every_window_of_a_replay_has_its_time():
     )
     assert replay.layer_time[16][0] == pytest.approx(first.mean()[0], rel=0.05)
     printed = words(equipoise(*asked, "--cost", "cost.json", "--report", "page.html").stdout)
-    assert "microseconds of a layer ± standard error at 128 tokens a GPU at 4096 tokens a GPU never" in printed
+    assert "µs of a layer ± error at 128 tokens a GPU at 4096 tokens a GPU never" in printed
     assert "What a layer takes</h2>" in Path("page.html").read_text()
 
 
@@ -237,7 +237,7 @@ def test_a_live_placement_keeps_its_own_groups():
         (("--model", "deepseek-v3"), "the loads have 16 experts, deepseek-v3 has 256; expected another --model"),
         (("--cost", "no.json"), "error: no.json: No such file or directory"),
         (("--cost", "cost.json", "--model", "mixtral-8x7b"), "error: cost.json: the cost is for a hidden_size of 1024"),
-        (("--cost", "cost.json", "--tokens", "0"), "'0' is no list of counts; expected whole numbers with commas"),
+        (("--cost", "cost.json", "--tokens", "0"), "'0' is no list of counts; expected whole numbers of at least 1"),
         (("--cost", "cost.json", "--tokens", "1,,2"), "'1,,2' is no list of counts"),
         (("--cost", "cost.json", "--tokens", 10**8), "--tokens is 100000000; expected at most 10,000,000"),
         (("--cost", "row.csv"), "error: row.csv: rows of the table: 1; expected two at least"),
@@ -267,3 +267,15 @@ def test_times_of_placements_need_loads():
     result = equipoise("diff", "old.json", "new.json", "--cost", "cost.json")
     assert (result.exit_code, result.stdout) == (2, "")
     assert "--loads: say which loads shall be timed" in words(result.stderr)
+
+
+def test_a_plan_never_replaces_the_cost():
+    result = equipoise("plan", "loads.npy", "--gpus", 4, "--cost", "cost.json", "-o", "cost.json")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "--output: the placement would replace the cost" in words(result.stderr)
+
+
+def test_a_replay_says_where_times_are_beyond_what_was_measured():
+    asked = ("simulate", "loads.npy", "--gpus", 4, "--window", 4, "--cost", "cost.json")
+    assert "experts get more than was measured (4000)" in words(equipoise(*asked).stdout)
+    assert "experts get more" not in equipoise(*asked, "--tokens", 16).stdout

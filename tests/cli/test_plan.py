@@ -206,3 +206,15 @@ def test_a_failed_plan_leaves_an_earlier_placement(tmp_path):
     output.write_text("earlier")
     assert equipoise("plan", "--slots", 286, "-o", output).exit_code == 1
     assert output.read_text() == "earlier"
+
+
+def test_a_plan_for_filled_routing_says_how_level_primaries_are(loads):
+    asked = ("plan", loads, "--gpus", 4, "--redundant", 4, "--routing", "filled")
+    figures = json.loads(equipoise(*asked, "--json").stdout)
+    expected = plan(COUNTS, Cluster(gpus=4, slots_per_gpu=5), routing="filled")
+    assert figures["par"]["mean"] == pytest.approx(expected.par.mean())
+    assert (figures["routing"], figures["level_layers"]) == ("filled", 3)
+    printed = " ".join(equipoise(*asked).stdout.split())
+    assert "routing filled, and planned for that" in printed
+    assert "primaries no GPU has more than need be in 3 of 3 layers" in printed
+    assert "primaries" not in equipoise(*asked[:-2]).stdout

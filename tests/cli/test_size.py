@@ -62,7 +62,7 @@ def test_the_cells_are_those_of_the_library():
     found = size(TRACE, setups, batches, routings=["even", "vllm"], expert_bytes=expert_bytes)
     assert figures["cells"] == [cell.figures() for cell in found.cells]
     assert figures["recommended"] == [[cell.figures() for cell in advice.cells] for advice in found.advice]
-    assert (figures["gpus"], figures["groups"], figures["groups_of_model"]) == ([4, 8], 4, False)
+    assert (figures["gpus"], figures["groups"], figures["groups_of_model"]) == ([4, 8], [1, 4], False)
     assert len(figures["cells"]) == (3 + 6) * 4
 
 
@@ -164,6 +164,7 @@ def test_the_advice_is_one_sentence(cells, residual, sentence):
         ((*ASKED, "--groups", "3"), "16 experts do not divide into 3 groups; use 2 or 4 --groups"),
         ((*ASKED, "--csv", "missing/table.csv"), "there is no folder"),
         ((*ASKED, "--csv", "trace.npy"), "--csv: the table would replace the trace"),
+        ((*ASKED, "--csv", "cost.json"), "--csv: the table would replace the cost"),
         ((*ASKED, "--ray", "127.0.0.1:1"), "--ray is '127.0.0.1:1', where no Ray cluster answers"),
         (("nothing.npy", "--gpus", "4", "--cost", "cost.json"), "nothing.npy: No such file or directory"),
         (("--model", "kimi-k2"), "the loads have 256 experts, kimi-k2 has 384; expected another --model"),

@@ -14,9 +14,9 @@ PLANNED = plan(sample_loads().counts[:2, :4], Cluster(gpus=32, nodes=4, slots_pe
 
 
 def test_picks_are_drawn_by_the_loads_and_always_the_same():
-    drawn = np.array(list(own_picks(PLANNED, LOADS, 512)))
+    drawn = np.array([list(own_picks(PLANNED, LOADS, 512, None, seed)) for seed in range(4)])
     assert drawn.shape == (4, 2, 4, 32, 256)
-    assert np.array_equal(drawn, np.array(list(own_picks(PLANNED, LOADS, 512))))
+    assert np.array_equal(drawn[1], np.array(list(own_picks(PLANNED, LOADS, 512, None, 1))))
     assert drawn.sum(axis=4).mean() == pytest.approx(512, rel=0.01)
     share = LOADS.counts / LOADS.counts.sum(axis=2, keepdims=True)
     assert drawn.sum(axis=(0, 3)) / (4 * 32 * 512) == pytest.approx(share, abs=5 * np.sqrt(share.max() / 65536))
@@ -25,9 +25,9 @@ def test_picks_are_drawn_by_the_loads_and_always_the_same():
 def test_sources_say_whose_picks_they_are():
     sources = np.zeros((32, 256))
     sources[3] = 1
-    drawn = next(own_picks(PLANNED, LOADS, 512, sources))
-    assert drawn[:, :, np.arange(32) != 3].sum() == 0
-    assert drawn[:, :, 3].sum(axis=2).mean() == pytest.approx(32 * 512, rel=0.02)
+    drawn = next(own_picks(PLANNED, LOADS, 512, sources, 0))
+    assert drawn[:, np.arange(32) != 3].sum() == 0
+    assert drawn[:, 3].sum(axis=1).mean() == pytest.approx(32 * 512, rel=0.02)
 
 
 def test_each_gpu_fills_with_its_own_and_all_picks_are_the_best_there_is():
@@ -40,7 +40,7 @@ def test_each_gpu_fills_with_its_own_and_all_picks_are_the_best_there_is():
 
 
 def test_the_picks_of_one_gpu_are_never_less_even_than_even_shares():
-    drawn = next(own_picks(PLANNED, LOADS, 512))[0]
+    drawn = next(own_picks(PLANNED, LOADS, 512, None, 0))
     for gpu in range(0, 32, 5):
         alone = np.zeros_like(drawn)
         alone[:, gpu] = drawn[:, gpu]
@@ -53,7 +53,7 @@ def test_the_picks_of_one_gpu_are_never_less_even_than_even_shares():
 
 @pytest.mark.parametrize("routing", [*RULES, "filled"])
 def test_every_pick_is_served_once(routing):
-    drawn = next(own_picks(PLANNED, LOADS, 300))[1]
+    drawn = next(own_picks(PLANNED, LOADS, 300, None, 0))
     slots = served(PLANNED, drawn, routing, 64, 0)
     for layer in range(4):
         by_expert = np.bincount(PLANNED.phy2log[layer], slots[layer], minlength=256)
@@ -91,8 +91,12 @@ def test_drawn_balances_are_means_over_the_draws():
         ({"picks": 0}, "picks is 0; expected a whole number of at least 1"),
         ({"sources": np.ones((32, 256))}, "sources are for GPUs that know their own picks; expected picks too"),
         ({"picks": 8, "sources": np.ones(3)}, "sources have shape"),
+        ({"picks": 8, "batch": 0}, "batch is 0; expected a whole number of at least 1"),
+        ({"floor": -5}, "floor is -5; expected a finite number above 0"),
+        ({"floor": float("nan")}, "floor is nan; expected a finite number above 0"),
+        ({"picks": 8, "routing": "nearest"}, "routing is 'nearest'; expected 'even', "),
     ],
 )
 def test_what_cannot_be_filled_is_refused(asked, message):
     with pytest.raises(InputError, match=message):
-        balance(PLANNED, LOADS, routing="filled", **asked)
+        balance(PLANNED, LOADS, **{"routing": "filled"} | asked)

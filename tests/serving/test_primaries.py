@@ -34,3 +34,9 @@ def test_where_every_gpu_has_a_spare_it_has_as_many_primaries_as_any():
 def test_an_expert_without_a_replica_has_none():
     placement = Placement([[0, -1, 0, 2]], Cluster(gpus=2, slots_per_gpu=2), experts=3)
     assert primaries(placement).tolist() == [[0, -1, 3]]
+
+
+def test_a_chain_through_many_gpus_is_no_recursion():
+    experts = np.arange(1200)
+    placement = Placement(np.stack([experts, np.roll(experts, 1)], axis=1).reshape(1, -1), Cluster(1200, 1, 2), 1200)
+    assert np.bincount(primaries(placement)[0] // 2).tolist() == [1] * 1200

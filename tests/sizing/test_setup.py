@@ -36,6 +36,8 @@ def test_every_setup_holds_all_experts(experts, gpus, more):
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
+        ({"gpus": []}, "gpus are none; expected one at least"),
+        ({"gpus": [8], "slots": []}, "slots are none; expected one at least"),
         ({"gpus": [0]}, "gpus is 0; expected a whole number of at least 1"),
         ({"gpus": [12], "gpus_per_node": 8}, "12 GPUs do not divide into nodes of 8; use another gpus"),
         ({"gpus": [8], "gpus_per_node": 0}, "gpus_per_node is 0; expected a whole number"),

@@ -38,6 +38,10 @@ BATCHES = [Batch(16, 4, COST), Batch(2000, 4, COST)]
 SETUPS = setups_of(16, [4], gpus_per_node=2, groups=[1, 4])
 
 
+def planned(past, setup, routing):
+    return plan(past, setup.cluster, groups=setup.groups, effort="fast", routing=routing).placement
+
+
 def test_a_setup_is_judged_by_what_came_after_each_plan():
     setup = Setup(Cluster(gpus=4, nodes=2, slots_per_gpu=5), groups=4)
     cells = judge(setup, Question(TRACE, BATCHES, ("even", "filled"), 1000, "fast"))
@@ -47,14 +51,16 @@ def test_a_setup_is_judged_by_what_came_after_each_plan():
         (2000, "even"),
         (2000, "filled"),
     ]
-    served = [
-        (plan(Loads(TRACE.counts[:now]), setup.cluster, groups=4, effort="fast").placement, TRACE.counts[now])
-        for now in (4, 3)  # half of the windows are left to plan by
-    ]
     for one in cells:
+        served = [
+            (planned(Loads(TRACE.counts[:now]), setup, one.routing), TRACE.counts[now])
+            for now in (4, 3)  # half of the windows are left to plan by
+        ]
         batch = Batch(one.tokens, 4, COST)
         par = [balance(*at, routing=one.routing, batch=one.tokens).par.mean() for at in served]
-        times = [layer_time(*at, batch, routing=one.routing, draws=DRAWS).mean() for at in served]
+        times = [
+            layer_time(*at, batch, routing=one.routing, draws=DRAWS, seed=seed).mean() for seed, at in enumerate(served)
+        ]
         assert one.par == pytest.approx(np.mean(par))
         assert one.layer_time == pytest.approx(np.mean([time for time, _ in times]))
         assert one.error == pytest.approx(np.hypot(*(error for _, error in times)) / 2)
@@ -69,6 +75,23 @@ def test_one_window_judges_its_own_plan():
     planned = plan(Loads(TRACE.counts[:1]), setup.cluster)
     assert one.par == pytest.approx(planned.par.mean())
     assert one.memory is None
+
+
+def test_idle_windows_judge_nothing_and_idle_layers_serve_nothing():
+    counts = np.concatenate([TRACE.counts, np.zeros((5, 1, 16))], axis=1)
+    counts[4] = 0
+    setup = Setup(Cluster(gpus=4, slots_per_gpu=5))
+    [one] = judge(setup, Question(Loads(counts), BATCHES[:1], ("even",), None, "fast"))
+    time = layer_time(planned(Loads(counts[:3]), setup, "even"), counts[3], BATCHES[0], draws=DRAWS).mean()[0]
+    assert one.layer_time == pytest.approx(time)
+    assert one.tokens_per_second == pytest.approx(1e6 * 16 / (2 * time))
+    with pytest.raises(InputError, match="the last 1 windows, which would judge every setup, are idle"):
+        judge(setup, Question(Loads(counts[[0, 4]]), BATCHES[:1], ("even",), None, "fast"))
+
+
+def test_what_is_asked_twice_is_judged_once():
+    once = size(TRACE, SETUPS[:1], BATCHES[:1])
+    assert size(TRACE, SETUPS[:1] * 2, BATCHES[:1], routings=["even", "even"]).cells == once.cells
 
 
 def test_all_setups_are_judged_in_their_order_whatever_runs_them():
@@ -143,15 +166,16 @@ def test_a_damaged_file_is_judged_again(tmp_path, judged):
 
 def test_a_file_in_the_folders_place_is_refused(tmp_path, judged):
     (tmp_path / "kept").write_text("")
-    with pytest.raises(InputError, match="kept: not a folder; expected one to keep what is done in"):
+    with pytest.raises(InputError, match="where what is done is kept, cannot be made: File exists; use another folder"):
         size(TRACE, SETUPS[:1], BATCHES, kept=tmp_path / "kept")
 
 
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ({"setups": []}, "there is no setup or no batch to judge"),
-        ({"batches": []}, "there is no setup or no batch to judge"),
+        ({"setups": []}, "there is no setup, no batch or no routing to judge"),
+        ({"batches": []}, "there is no setup, no batch or no routing to judge"),
+        ({"routings": []}, "there is no setup, no batch or no routing to judge"),
         ({"routings": ["nearest"]}, "routing is 'nearest'; expected 'even', 'vllm', "),
         ({"trace": [[-1.0]]}, "the load of window 0, layer 0, expert 0 is -1.0"),
         ({"setups": [Setup(Cluster(gpus=2, slots_per_gpu=4))]}, "8 slots .* do not hold 16 experts"),

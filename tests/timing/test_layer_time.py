@@ -83,6 +83,15 @@ def test_dead_gpus_bring_no_tokens_and_take_no_time():
     assert found.slowest[0, 0] == pytest.approx(layer_time(alive, [[3, 1]], batch).slowest[0, 0], rel=0.01)
 
 
+@pytest.mark.parametrize("routing", ["even", "filled"])
+def test_dead_gpus_are_never_the_slowest(routing):
+    loud = Batch(1, 1, ExpertCost(layer=100, scatter=0.1))
+    dead = Cluster(gpus=64, slots_per_gpu=1, dead=range(2, 64))
+    few = layer_time(Placement([[0, 1]], Cluster(gpus=2), 2), [[1, 1]], loud, routing=routing, draws=4000)
+    many = layer_time(Placement([[0, 1, *[-1] * 62]], dead, 2), [[1, 1]], loud, routing=routing, draws=4000)
+    assert many.slowest[0, 0] == pytest.approx(few.slowest[0, 0], rel=0.01)
+
+
 def test_idle_layers_and_weightless_windows_are_no_part_of_the_mean():
     loads = [[[1, 1], [0, 0]], [[8, 1], [1, 1]]]
     placement = Placement([[0, 1], [0, 1]], Cluster(gpus=2), experts=2)
@@ -136,3 +145,10 @@ def test_filled_layers_are_faster_where_traffic_has_shifted_and_no_slower_where_
     assert filled < even
     even, filled = (layer_time(PLANNED, later, few, routing=rule).mean()[0] for rule in ("even", "filled"))
     assert filled < even
+
+
+def test_another_seed_draws_other_batches_so_that_errors_add_up():
+    batch = Batch(64, 8, COST)
+    means = [layer_time(PLANNED, SAMPLE.counts[0], batch, draws=32, seed=seed).mean() for seed in range(40)]
+    spread = np.std([mean for mean, _ in means], ddof=1)
+    assert spread == pytest.approx(np.mean([error for _, error in means]), rel=0.4)

@@ -52,8 +52,10 @@ def convert(
     forced = source_format or output_format
     is_placement = forced in PLACEMENTS if forced else holds_placement(source)
     if is_placement:
-        deployment = ModelOptions(model).deployment(gpus, nodes, first_moe_layer, num_layers)
+        named = ModelOptions(model)
+        deployment = named.deployment(gpus, nodes, first_moe_layer, num_layers)
         placement = read_placement(source, source_format, deployment)
+        named.check_experts(placement.experts, "placement")
         name = write_placement(placement, output, output_format, deployment)
         shape = f"{counted(placement.layers, 'layer')} x {counted(placement.cluster.slots, 'slot')}"
     else:

@@ -55,6 +55,7 @@ def diff(
     batches = timing.batches(named.model)
     deployment = named.deployment(gpus, nodes, first_moe_layer)
     before, after = (read_placement(path, placement_format, deployment) for path in (old, new))
+    named.check_experts(before.experts, "placement")
     found = summary(Migration(before, after), old, new, expert_bytes)
     if loads is not None:
         recorded = read_loads(loads, loads_format)

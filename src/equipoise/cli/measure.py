@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path  # noqa: TC003 - Typer reads the annotations when it runs
 from typing import Annotated
 
 import typer
 
+from equipoise.cli.options.model import ModelOptions
 from equipoise.timing.known_gpus import Dtype  # noqa: TC001
 
 
@@ -34,7 +35,8 @@ def measure(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Time the experts of GPUs on this machine, and fit what tokens, experts and tiles cost."""
-    if model is not None and output is not None and output.resolve() in _files_of(model):
+    own = ModelOptions(model).file
+    if own is not None and output is not None and output.resolve() == own.resolve():
         raise typer.BadParameter("the cost would replace the model", param_hint="--output")
     sizes, top_k = _experts(model, hidden_size, expert_size)
 
@@ -80,8 +82,3 @@ def _experts(model: str | None, hidden_size: int | None, expert_size: int | None
 
     known = read_model(model)
     return (known.hidden_size, known.expert_size), known.top_k
-
-
-def _files_of(model: str) -> list[Path]:
-    """Return where a model's file may be."""
-    return [Path(model).resolve(), (Path(model) / "config.json").resolve()]

@@ -19,6 +19,7 @@ from equipoise.cli.options.model import AskedModel, ModelOptions
 from equipoise.cli.options.planning import AskedEffort, AskedForecast, AskedLocality, OffNode, Workers  # noqa: TC001
 from equipoise.cli.options.timing import AskedCost, AskedDtype, AskedGpu, TimingOptions, Tokens, TopK
 from equipoise.cli.options.values import parse_moves, parse_share
+from equipoise.planning.request import PlannedRouting  # noqa: TC001
 
 
 def plan(
@@ -57,6 +58,9 @@ def plan(
         float, typer.Option(parser=parse_share, metavar="SHARE", help="Move nothing for less than this fall of PAR.")
     ] = "0%",  # type: ignore[assignment]  # Typer parses the default too
     forecast: AskedForecast = "auto",
+    routing: Annotated[
+        PlannedRouting, typer.Option(help="Whether replicas share evenly, as in engines, or a router fills.")
+    ] = "even",
     effort: AskedEffort = "default",
     workers: Workers = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the placement to this file.")] = None,
@@ -81,13 +85,11 @@ def plan(
     loads_format, placement_format = source_formats_of(source_formats, recording is not None, current is not None)
     if recording is not None and gpus is None and current is None:
         raise typer.BadParameter("say how many GPUs the recorded loads are planned for", param_hint="--gpus")
-    if recording is not None and output is not None and recording.resolve() == output.resolve():
-        raise typer.BadParameter("the placement would replace the recorded loads", param_hint="--output")
 
     if output_format is not None and output is None:
         raise typer.BadParameter("say which file to write with --output", param_hint="--to")
 
-    from equipoise.cli.options.reports import check_report_files, this_command
+    from equipoise.cli.options.reports import check_files, this_command
     from equipoise.cli.summaries.plan import Run, print_summary, summary, what_was_planned
     from equipoise.cli.summaries.timing import cost_summary
     from equipoise.cli.summaries.words import counted
@@ -102,8 +104,11 @@ def plan(
 
     if output is not None:
         check_placement_path(output, output_format)
-    others = {"recorded loads": recording, "current placement": current, "cost": cost, "placement": output}
-    check_report_files(report, png, others)
+    # A plan may take the place of the placement that it starts from, and of nothing else.
+    replaces = current is not None and output is not None and current.resolve() == output.resolve()
+    read = {"recorded loads": recording, "current placement": None if replaces else current, "cost": cost}
+    read["model"] = named.file
+    check_files({"--output": output, "--report": report, "--png": png}, read)
     deployment = named.deployment(gpus, nodes, first_moe_layer, num_layers)
     batches = timing.batches(named.model)
     loads = read_loads(recording, loads_format) if recording else sample_loads()
@@ -118,6 +123,7 @@ def plan(
         "current": live,
         "max_moves": max_moves,
         "min_gain": min_gain,
+        "routing": routing,
         "effort": effort,
         "workers": workers,
     }

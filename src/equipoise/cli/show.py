@@ -26,12 +26,16 @@ def show(
     from equipoise.formats import holds_placement, read_loads, read_placement
     from equipoise.formats.registry import PLACEMENTS
 
+    named = ModelOptions(model)
     if file_format in PLACEMENTS if file_format else holds_placement(file):
-        deployment = ModelOptions(model).deployment(gpus, nodes, first_moe_layer)
-        found = placement.summary(read_placement(file, file_format, deployment))
+        read = read_placement(file, file_format, named.deployment(gpus, nodes, first_moe_layer))
+        named.check_experts(read.experts, "placement")
+        found = placement.summary(read)
         print_summary = placement.print_summary
     else:
-        found = loads.summary(read_loads(file, file_format))
+        recorded = read_loads(file, file_format)
+        named.check_experts(recorded.experts)
+        found = loads.summary(recorded)
         print_summary = loads.print_summary
     if as_json:
         print_json({"file": str(file), **found})

@@ -15,6 +15,8 @@ from equipoise.cli.options.routing import parse_routing
 from equipoise.cli.options.timing import AskedCost, AskedDtype, AskedGpu, TimingOptions, Tokens, TopK
 from equipoise.cli.options.values import parse_moves, parse_size
 
+EXPERT_BYTES = 44_000_000  # of DeepSeek-V3, in FP8
+
 
 def simulate(
     recording: Annotated[
@@ -57,8 +59,14 @@ def simulate(
         ),
     ] = None,
     expert_bytes: Annotated[
-        int, typer.Option(parser=parse_size, metavar="SIZE", help="Weights of an expert of one layer.")
-    ] = "44MB",  # type: ignore[assignment]
+        int | None,
+        typer.Option(
+            parser=parse_size,
+            metavar="SIZE",
+            help="Weights of an expert of one layer; otherwise of those that the cost is for, or 44MB.",
+            show_default=False,
+        ),
+    ] = None,
     within_nodes: Annotated[
         int, typer.Option(parser=parse_size, metavar="SIZE", help="What a GPU sends within its node in a second.")
     ] = "400GB",  # type: ignore[assignment]
@@ -86,7 +94,7 @@ def simulate(
     options, named = ClusterOptions(gpus, nodes, redundant, slots, dead), ModelOptions(model)
     timing = TimingOptions(cost, gpu, dtype, tokens, top_k)
 
-    from equipoise.cli.options.reports import check_report_files, this_command
+    from equipoise.cli.options.reports import check_files, this_command
     from equipoise.cli.summaries.simulate import (
         Run,
         policies,
@@ -106,12 +114,13 @@ def simulate(
     from equipoise.replay.simulate import compare
     from equipoise.synthetic.sample import sample_loads
 
-    check_report_files(report, png, {"trace": recording, "cost": cost})
+    check_files({"--report": report, "--png": png}, {"trace": recording, "cost": cost, "model": named.file})
     trace = read_loads(recording, loads_format) if recording else sample_loads()
     batches = timing.batches(named.model)
     named.check_experts(trace.experts)
     cluster = options.cluster(trace.experts, None if recording else SAMPLE)
-    costs = Costs(expert_bytes, within_nodes, between_nodes)
+    of_cost = batches[0].cost.conditions.expert_bytes if batches else None
+    costs = Costs(expert_bytes or of_cost or EXPERT_BYTES, within_nodes, between_nodes)
     asked: dict[str, Any] = {
         "groups": named.groups(groups, cluster.nodes) or 1,
         "locality": locality,
@@ -130,15 +139,16 @@ def simulate(
         }
         replays = compare(trace, cluster, compared, **served, progress=progress, **asked)
     run = Run(recording, cluster, asked, interval, window, forecast, interval_seconds, costs, report, png)
-    said = {"model": model, "routing": routing, "groups_of_model": model is not None and groups is None}
-    found = (
-        summary(replays, trace, run)
-        | said
-        | {
-            "cost": cost_summary(batches, timing.source),
-            "tokens": [batch.tokens for batch in batches],
-        }
-    )
+    tokens_of = [batch.tokens for batch in batches]
+    said = {
+        "model": model,
+        "routing": routing,
+        "groups_of_model": model is not None and groups is None,
+        "cost": cost_summary(batches, timing.source),
+        "tokens": tokens_of,
+        "beyond": [number for number in tokens_of if any(one.beyond[number].any() for one in replays.values())],
+    }
+    found = summary(replays, trace, run) | said
     title = f"Replay of {recording.name if recording else 'the synthetic sample'}, {counted(cluster.gpus, 'GPU')}"
     if report is not None:
         from equipoise.forecasting.forecast import expect

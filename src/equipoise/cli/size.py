@@ -86,20 +86,16 @@ def size(
         raise typer.BadParameter("say what experts take, or which GPU and --model it is", param_hint="--cost")
     whose = named if recording else ModelOptions(model or SAMPLE_MODEL)
 
-    from equipoise.cli.options.reports import check_report_files, this_command
+    from equipoise.cli.options.reports import check_files, this_command
     from equipoise.cli.summaries.size import Run, as_csv, print_summary, summary, tables_of, what_was_asked
     from equipoise.cli.summaries.timing import cost_summary
     from equipoise.cli.terminal.console import print_json
     from equipoise.formats import read_loads
-    from equipoise.formats.files.atomic import check_writable, write_whole
+    from equipoise.formats.files.atomic import write_whole
     from equipoise.sizing.setup import setups_of
     from equipoise.synthetic.sample import sample_loads
 
-    check_report_files(report, None, {"trace": recording, "cost": cost, "table": csv})
-    if csv is not None:
-        if recording is not None and csv.resolve() == recording.resolve():
-            raise typer.BadParameter("the table would replace the trace", param_hint="--csv")
-        check_writable(csv)
+    check_files({"--csv": csv, "--report": report}, {"trace": recording, "cost": cost, "model": named.file})
     batches = timing.batches(whose.model)
     trace = read_loads(recording, loads_format) if recording else sample_loads()
     whose.check_experts(trace.experts)
@@ -109,6 +105,7 @@ def size(
     asked: dict[str, Any] = {"routings": routing, "expert_bytes": expert_bytes, "effort": effort, "ray": ray}
     found = _judged(trace, setups, batches, asked)
     run = Run(recording, model, groups is None, slots, effort, csv, report)
+    tables = tables_of(found, trace.windows)
     told = summary(found, trace, run, cost_summary(batches, timing.source))
     if csv is not None:
         write_whole(csv, as_csv(found.cells))
@@ -116,11 +113,11 @@ def size(
         from equipoise.report.pages.sizing import sizing_page
 
         title = f"GPUs and slots for {recording.name if recording else 'the synthetic sample'}"
-        sizing_page(found, tables_of(found), told["advice"], title, what_was_asked(told), this_command()).save(report)
+        sizing_page(found, tables, told["advice"], title, what_was_asked(told), this_command()).save(report)
     if as_json:
         print_json(told)
     else:
-        print_summary(told, tables_of(found))
+        print_summary(told, tables)
 
 
 def _judged(trace: Any, setups: list[Any], batches: list[Any], asked: dict[str, Any]) -> Sizing:

@@ -250,7 +250,7 @@ def read_model(model: str | Path) -> Model:
     (256, 8, 3, 61)
     """
     path = Path(model)
-    if str(model).lower() in MODELS or not path.exists():
+    if str(model).lower() in MODELS or not str(model) or not path.exists():
         return known_model(str(model))
     path = path / "config.json" if path.is_dir() else path
     with naming(path):

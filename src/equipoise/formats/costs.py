@@ -127,7 +127,7 @@ def _table(table: Any) -> Table:
 def _number(name: str, value: Any) -> float:
     """Return a number that is not negative, as a float."""
     if type(value) not in (int, float) or not 0 <= value <= 1e18:
-        raise InputError(f"{name} is {shown(value)}; expected a finite number of at least 0")
+        raise InputError(f"{name} is {shown(value)}; expected a number from 0 to 1e18")
     return float(value)
 
 

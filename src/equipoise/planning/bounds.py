@@ -55,8 +55,10 @@ def bounds_by_locality(
     window can lower the soft bound of that window.
     """
     scenarios = request.scenarios
-    peaks = balance(placement, scenarios.counts).peak
-    off_node = (off_node_load(placement, counts, home) for counts in scenarios.counts)
+    peaks = balance(placement, scenarios.counts, routing=request.routing).peak
+    if request.routing == "filled":
+        peaks = np.zeros_like(peaks)  # shares may be any: groups alone prove more than the mean
+    off_node = (off_node_load(placement, counts, home, request.routing) for counts in scenarios.counts)
     each = [_bounds_of_one(request, *window) for window in zip(scenarios.counts, peaks, off_node, strict=True)]
     return {name: np.asarray((scenarios.weights * [one[name] for one in each]).sum(axis=0)) for name in each[0]}
 
@@ -64,13 +66,17 @@ def bounds_by_locality(
 def _bounds_of_one(
     request: Request, counts: NDArray[np.float64], peak: NDArray[np.float64], off_node: NDArray[np.float64]
 ) -> dict[Locality, NDArray[np.float64]]:
-    """Return a lower limit on the peak in one window, for every locality that the model can have."""
-    none = np.minimum(lower_bounds(counts, replace(request, locality="none"), peak), peak)
+    """Return a lower limit on the peak in one window, for every locality that the model can have.
+
+    peak: what is reached, which no limit passes by rounding; 0 where it is not to be come near to.
+    """
+    most = np.where(peak > 0, peak, np.inf)
+    none = np.minimum(lower_bounds(counts, replace(request, locality="none"), peak), most)
     if request.groups == 1:
         return {"none": none}
     kept = replace(request, locality="strict")
     if request.locality == "strict":
-        strict = np.minimum(lower_bounds(counts, kept, peak), peak)
+        strict = np.minimum(lower_bounds(counts, kept, peak), most)
     else:
         strict = lower_bounds(counts, kept, np.zeros_like(peak))
     soft = np.maximum(none, strict - off_node / request.cluster.gpus_per_node)

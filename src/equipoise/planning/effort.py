@@ -32,6 +32,8 @@ class SearchSettings:
     thresholds : tuple of float
         How far between the mean and the peak of a window loads begin to count, in one search after another, where there
         are several windows.
+    filled_work : int
+        Where a plan is for filled routing, changes that are tried of each layer, times its slots and windows.
     """
 
     tolerance: float
@@ -42,6 +44,7 @@ class SearchSettings:
     windows: int
     start_deviations: tuple[float, ...]
     thresholds: tuple[float, ...]
+    filled_work: int
 
 
 # What varies counts for more: where one load must do for all windows, an expert is taken to be so many standard
@@ -60,6 +63,7 @@ SETTINGS = {
         windows=4,
         start_deviations=(DEVIATIONS,),
         thresholds=(0.0,),
+        filled_work=0,
     ),
     "default": SearchSettings(
         tolerance=2e-4,
@@ -70,6 +74,7 @@ SETTINGS = {
         windows=16,
         start_deviations=(DEVIATIONS, 0.0),
         thresholds=(0.0, 0.3, 0.6, 0.8),
+        filled_work=240000,
     ),
     "thorough": SearchSettings(
         tolerance=2e-5,
@@ -80,5 +85,6 @@ SETTINGS = {
         windows=32,
         start_deviations=(DEVIATIONS, 0.0, 1.33),
         thresholds=3 * (0.0, 0.3, 0.6, 0.8),
+        filled_work=2_400_000,
     ),
 }

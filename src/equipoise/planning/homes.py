@@ -8,11 +8,13 @@ import numpy as np
 
 from equipoise.planning.bisection import least_where
 from equipoise.planning.budget import ROUNDING
+from equipoise.serving.fill import fill
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from equipoise.placement import Placement
+    from equipoise.serving.slot_shares import Routing
 
 ANYWHERE = -1
 # What a replica at home is worth beside the share of the layer's load that is served there: it decides between equals.
@@ -63,13 +65,16 @@ def _assigned(worth: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.stack([seats[linear_sum_assignment(layer[:, seats], maximize=True)[1]] for layer in worth])
 
 
-def off_node_load(placement: Placement, counts: NDArray[np.float64], home: NDArray[np.int64]) -> NDArray[np.float64]:
+def off_node_load(
+    placement: Placement, counts: NDArray[np.float64], home: NDArray[np.int64], routing: Routing = "even"
+) -> NDArray[np.float64]:
     """Return how much of each layer's load is served by replicas off the expert's home node, float64 ``[layers]``."""
     layer, slot = np.nonzero(placement.phy2log >= 0)
     expert = placement.phy2log[layer, slot]
     node = slot // placement.cluster.slots_per_gpu // placement.cluster.gpus_per_node
     off = (home[layer, expert] != node) & (home[layer, expert] != ANYWHERE)
-    share = counts[layer, expert] / placement.logcnt[layer, expert]
+    even = counts[layer, expert] / placement.logcnt[layer, expert]
+    share = even if routing == "even" else fill(placement, counts[None])[0, layer, slot]
     return np.asarray(np.bincount(layer, share * off, minlength=placement.layers), np.float64)
 
 

@@ -14,6 +14,7 @@ from equipoise.placement import Placement
 from equipoise.planning.bounds import bounds_by_locality
 from equipoise.planning.budget import ROUNDING
 from equipoise.planning.homes import homes, off_node_load
+from equipoise.planning.spares import primaries_over
 from equipoise.timing.time_saved import TimeSaved, time_saved
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from equipoise.placement import Locality
     from equipoise.planning.forecast import Forecast
-    from equipoise.planning.request import Request
+    from equipoise.planning.request import PlannedRouting, Request
     from equipoise.planning.scenarios import Scenarios
     from equipoise.planning.searching import Found
     from equipoise.timing.batch import Batch
@@ -57,6 +58,8 @@ class Plan:
         Layer and expert of those that no GPU holds but dead ones: their weights must come from disk.
     declined : float or None
         The mean PAR that was within reach, where ``min_gain`` made the planner leave everything as it was.
+    routing : "even" or "filled"
+        How replicas will share their load, which all peaks and PARs go by.
     """
 
     forecast: Forecast
@@ -70,6 +73,7 @@ class Plan:
     required: NDArray[np.int64]
     lost: NDArray[np.int64]
     declined: float | None
+    routing: PlannedRouting = "even"
 
     @classmethod
     def of(cls, request: Request, expected: Forecast, found: Found) -> Plan:
@@ -84,12 +88,13 @@ class Plan:
         )
         placement.validate()
         home = _home(request, found)
-        off, total = off_node_load(placement, scenarios.mean, home), scenarios.mean.sum(axis=1)
+        off = off_node_load(placement, scenarios.mean, home, request.routing)
+        total = scenarios.mean.sum(axis=1)
         return cls(
             forecast=expected,
             placement=placement,
             before=_default(request) if current is None else current,
-            peak=scenarios.peak(placement),
+            peak=scenarios.peak(placement, request.routing),
             mean=total / len(request.cluster.live),
             locality=request.locality,
             off_node=np.divide(off, total, out=np.zeros_like(off), where=off > 0),
@@ -97,6 +102,7 @@ class Plan:
             required=found.required,
             lost=np.empty((0, 2), np.int64) if current is None else _lost(current, request),
             declined=found.declined,
+            routing=request.routing,
         )
 
     @property
@@ -117,7 +123,7 @@ class Plan:
     @cached_property
     def par_before(self) -> NDArray[np.float64]:
         """PAR with the placement ``before``, of what its GPUs would serve, ``[layers]``."""
-        return self.scenarios.par(self.before)
+        return self.scenarios.par(self.before, self.routing)
 
     @property
     def bound_on_par(self) -> NDArray[np.float64]:
@@ -155,10 +161,16 @@ class Plan:
         """All moves as a share of the live slots."""
         return float(self.moves.sum() / self.placement.live_slots)
 
+    @property
+    def primaries_over(self) -> NDArray[np.int64]:
+        """How many primaries the fullest GPU has beyond what one must have at least, int64 ``[layers]``."""
+        nodes = self.placement.cluster.nodes if self.locality == "strict" else 1
+        return primaries_over(self.placement, nodes)
+
     def time_saved(self, batch: Batch) -> TimeSaved:
         """Return what a layer takes with the placement ``before`` and with this one, under what was planned for."""
         loads, weights = Loads(self.scenarios.counts), self.scenarios.weights
-        return time_saved(self.before, self.placement, loads, batch, weights)
+        return time_saved((self.before, self.placement), loads, batch, self.routing, weights)
 
     def times_mean(self, load: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return a load ``[layers]`` in units of the mean GPU load; 1 for idle layers."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from equipoise.loads import Loads
 from equipoise.placement import Locality
 from equipoise.planning.effort import SETTINGS
 from equipoise.planning.scenarios import Scenarios
+
+PlannedRouting = Literal["even", "filled"]
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,6 +58,8 @@ class Request:
         Threads to plan layers in.
     progress : callable or None
         Called as ``progress(done, of how many)``.
+    routing : "even" or "filled"
+        How replicas will share their load.
     """
 
     loads: Loads | Scenarios
@@ -69,6 +73,7 @@ class Request:
     settings: SearchSettings
     workers: int | None
     progress: Progress | None
+    routing: PlannedRouting
 
     @classmethod
     def checked(
@@ -85,6 +90,7 @@ class Request:
         effort: Effort = "default",
         workers: int | None = None,
         progress: Progress | None = None,
+        routing: PlannedRouting = "even",
     ) -> Request:
         """Return the request that these mean; they mean what they mean to :func:`equipoise.plan`.
 
@@ -102,11 +108,12 @@ class Request:
         if current is not None:
             _refuse_another_model(current, loads)
         check_choice(setting("effort"), effort, SETTINGS)
+        check_choice(setting("routing"), routing, get_args(PlannedRouting))
         if workers is not None:
             check_count(setting("workers"), workers)
         _refuse_impossible(loads.experts, cluster, groups, locality, " of the current placement" * handed_on)
-        settings = SETTINGS[effort]
-        return cls(loads, cluster, groups, locality, share, current, most_moves, min_gain, settings, workers, progress)
+        limits = most_moves, min_gain, SETTINGS[effort], workers, progress
+        return cls(loads, cluster, groups, locality, share, current, *limits, routing)
 
     @cached_property
     def expected(self) -> Scenarios:

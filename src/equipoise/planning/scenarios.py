@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from equipoise.placement import Placement
+    from equipoise.serving.slot_shares import Routing
 
 # Comparing every window with every other takes time that grows with their square.
 MOST_COMPARED = 64
@@ -126,13 +127,13 @@ class Scenarios:
             counts[into] += share[window][:, None] * self.counts[window]
         return Scenarios(counts, total)
 
-    def peak(self, placement: Placement) -> NDArray[np.float64]:
+    def peak(self, placement: Placement, routing: Routing = "even") -> NDArray[np.float64]:
         """Return the weighted mean over the windows of the largest GPU load, float64 ``[layers]``."""
-        return np.asarray((self.weights * balance(placement, self.counts).peak).sum(axis=0))
+        return np.asarray((self.weights * balance(placement, self.counts, routing=routing).peak).sum(axis=0))
 
-    def par(self, placement: Placement) -> NDArray[np.float64]:
+    def par(self, placement: Placement, routing: Routing = "even") -> NDArray[np.float64]:
         """Return the weighted mean over the windows of PAR, float64 ``[layers]``."""
-        return np.asarray((self.weights * balance(placement, self.counts).par).sum(axis=0))
+        return np.asarray((self.weights * balance(placement, self.counts, routing=routing).par).sum(axis=0))
 
 
 def _checked_weights(weights: ArrayLike | None, shape: tuple[int, ...]) -> NDArray[np.float64]:

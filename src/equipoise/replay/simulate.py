@@ -15,6 +15,7 @@ from equipoise.placement import Placement
 from equipoise.replay.policies import Afresh
 from equipoise.replay.situation import Situation
 from equipoise.serving.balance import balance
+from equipoise.serving.slot_shares import FILLED
 from equipoise.timing.layer_time import layer_time
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from equipoise.replay.policies import Policy
     from equipoise.serving.slot_shares import Routing
     from equipoise.timing.batch import Batch
+    from equipoise.timing.layer_time import LayerTime
 
 DEFAULT_COSTS = Costs()
 DRAWS = 16  # of each window
@@ -64,6 +66,8 @@ class Replay:
         :func:`equipoise.layer_time`.
     layer_time_error : dict of int to ndarray, float64 ``[served]``
         Their standard errors.
+    beyond : dict of int to ndarray, bool ``[served]``
+        Whether experts got more tokens than were measured.
     """
 
     window: NDArray[np.int64]
@@ -75,6 +79,7 @@ class Replay:
     stall_seconds: NDArray[np.float64]
     layer_time: dict[int, NDArray[np.float64]] = field(default_factory=dict)
     layer_time_error: dict[int, NDArray[np.float64]] = field(default_factory=dict)
+    beyond: dict[int, NDArray[np.bool_]] = field(default_factory=dict)
 
     def columns(self) -> dict[str, NDArray[np.int64] | NDArray[np.float64]]:
         """Return the columns by name, as ``pandas.DataFrame`` takes them; ``layer_time_128`` where there is one."""
@@ -161,7 +166,8 @@ def compare(
     batches : sequence of Batch
         Sizes of batches, each another, whose layer time is wanted too.
     routing : str
-        Which replica a token goes to, in PAR and layer time; see :func:`equipoise.balance`.
+        Which replica a token goes to, in PAR and layer time; see :func:`equipoise.balance`. Where it is filled, plans
+        are made for that.
     progress : callable, optional
         Called as ``progress(windows served, windows to serve)``, over all policies, after every interval.
     **asked
@@ -190,6 +196,7 @@ def compare(
     trace = trace if isinstance(trace, Loads) else Loads(trace)
     window, interval = check_count(setting("window"), window), check_count(setting("interval"), interval)
     _refuse_too_short(trace, window, interval)
+    asked |= {"routing": "filled"} if routing == FILLED else {}
     begun = Situation(_between(trace, 0, window), trace, Placement.default(cluster, trace.experts, trace.layers), asked)
     current = dict.fromkeys(policies, Afresh().decide(begun))
     rows: dict[str, list[Replay]] = {name: [] for name in policies}
@@ -234,7 +241,7 @@ def _serve(now: int, coming: Loads, placements: tuple[Placement, Placement], cos
     peak, mean = served.peak.sum(axis=1), served.mean.sum(axis=1)
     traffic = migration.bytes(costs.expert_bytes)
     at_first = np.arange(coming.windows) == 0
-    times = {batch.tokens: _times(after, coming, batch, how.routing) for batch in how.batches}
+    times = {batch.tokens: _times(after, now, coming, batch, how.routing) for batch in how.batches}
     return Replay(
         window=now + np.arange(coming.windows),
         par=served.par.mean(axis=1),
@@ -243,15 +250,19 @@ def _serve(now: int, coming: Loads, placements: tuple[Placement, Placement], cos
         bytes_within=at_first * np.int64(traffic.within_nodes),
         bytes_between=at_first * np.int64(traffic.between_nodes),
         stall_seconds=at_first * costs.stall(migration),
-        layer_time={tokens: time for tokens, (time, _) in times.items()},
-        layer_time_error={tokens: error for tokens, (_, error) in times.items()},
+        layer_time={tokens: np.array([one.mean()[0] for one in some]) for tokens, some in times.items()},
+        layer_time_error={tokens: np.array([one.mean()[1] for one in some]) for tokens, some in times.items()},
+        beyond={tokens: np.array([one.beyond for one in some]) for tokens, some in times.items()},
     )
 
 
-def _times(placement: Placement, coming: Loads, batch: Batch, routing: Routing) -> NDArray[np.float64]:
-    """Return the microseconds of a layer and their standard errors, ``[2, windows]``; many windows need few draws."""
-    windows = (Loads(counts) for counts in coming.counts)
-    return np.transpose([layer_time(placement, one, batch, routing=routing, draws=DRAWS).mean() for one in windows])
+def _times(placement: Placement, now: int, coming: Loads, batch: Batch, routing: Routing) -> list[LayerTime]:
+    """Return the layer time of each window; many windows need few draws, and each has its own, the same under all."""
+    asked: dict[str, Any] = {"routing": routing, "draws": DRAWS}
+    return [
+        layer_time(placement, Loads(counts), batch, **asked, seed=now + number)
+        for number, counts in enumerate(coming.counts)
+    ]
 
 
 def _refuse_too_short(trace: Loads, window: int, interval: int) -> None:

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 
-from equipoise.errors import InputError, setting
+from equipoise.errors import InputError, check_choice, check_count, check_positive, setting
 from equipoise.loads import Loads
-from equipoise.serving.drawn import own_picks, served
+from equipoise.serving.drawn import DRAWS, own_picks, served
 from equipoise.serving.fill import fill
-from equipoise.serving.slot_shares import FILLED, in_slots, slot_shares
+from equipoise.serving.slot_shares import FILLED, Routing, in_slots, slot_shares
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from equipoise.placement import Placement
-    from equipoise.serving.slot_shares import Routing
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,11 +114,17 @@ def balance(
     [[1.0]]
     """
     loads = loads if isinstance(loads, Loads) else Loads(loads)
+    if isinstance(routing, str):
+        check_choice(setting("routing"), routing, get_args(Routing))
+    if batch is not None:
+        check_count(setting("batch"), batch)
+    if floor != 0:
+        check_positive(setting("floor"), floor)
     if picks is None:
         slot_load = slot_loads(placement, loads, routing=routing, batch=batch, sources=sources, floor=floor)
     else:
         placement.check_loads(loads)
-        drawn = own_picks(placement, loads, picks, sources)
+        drawn = (own_picks(placement, loads, picks, sources, seed) for seed in range(DRAWS))
         slot_load = np.array([[served(placement, own, routing, batch, floor) for own in windows] for windows in drawn])
     per_gpu = slot_load.reshape(*slot_load.shape[:-1], placement.cluster.gpus, -1)
     return Balance(per_gpu.sum(axis=-1), len(placement.cluster.live))

@@ -68,8 +68,8 @@ def least_peak_split(placement: Placement, loads: Loads | ArrayLike) -> Split:
     total = (loads if isinstance(loads, Loads) else Loads(loads)).sum()
     placement.check_loads(total)
     load = fill(placement, total.counts)[0]
-    of_experts = np.zeros((placement.layers, placement.experts))
-    np.add.at(of_experts, (np.arange(placement.layers)[:, None], placement.phy2log), load)  # empty slots have none
+    of_experts = np.zeros((placement.layers, placement.experts))  # as added up, which rounds otherwise than the loads
+    np.add.at(of_experts, (np.arange(placement.layers)[:, None], placement.phy2log), load)
     served = np.take_along_axis(of_experts, placement.phy2log, axis=1)
     shares = slot_shares(placement, "even")
     np.divide(load, served, out=shares, where=(served > 0) & (placement.phy2log >= 0))

@@ -23,12 +23,12 @@ DRAWS = 4
 
 
 def own_picks(
-    placement: Placement, loads: Loads, picks: int, sources: ArrayLike | None = None, draws: int = DRAWS
+    placement: Placement, loads: Loads, picks: int, sources: ArrayLike | None, seed: int
 ) -> Iterator[NDArray[np.float64]]:
-    """Yield the picks of each GPU for each expert, float64 ``[windows, layers, gpus, experts]``, for every draw.
+    """Yield the picks of each GPU for each expert, float64 ``[layers, gpus, experts]``, window by window.
 
     They are Poisson numbers. The mean of one is what all GPUs pick in the layer, times the expert's share of the
-    window's load, times the share of that which is of this GPU's tokens. The same are drawn every time.
+    window's load, times the share of that which is of this GPU's tokens. The same seed draws the same.
 
     Parameters
     ----------
@@ -38,10 +38,10 @@ def own_picks(
         How often experts are picked.
     picks : int
         Picks of one GPU in one pass, on average: its tokens times the model's top-k.
-    sources : array_like, optional
+    sources : array_like or None
         Loads by GPU; see :func:`equipoise.slot_shares`.
-    draws : int
-        How many.
+    seed : int
+        Another seed, other picks.
 
     Raises
     ------
@@ -49,11 +49,11 @@ def own_picks(
         If ``picks`` is no whole number of at least 1, or the sources are not as they should be.
     """
     everything = check_count(setting("picks"), picks) * len(placement.cluster.live)
-    total = loads.counts.sum(axis=2, keepdims=True)
-    share = np.divide(loads.counts, total, out=np.zeros_like(loads.counts), where=total > 0)
-    mean = everything * share[:, :, None, :] * source_shares(placement, sources)
-    for seed in range(draws):
-        yield np.random.default_rng(seed).poisson(mean).astype(np.float64)
+    shares, rng = source_shares(placement, sources), np.random.default_rng(seed)
+    for counts in loads.counts:
+        total = counts.sum(axis=1, keepdims=True)
+        share = np.divide(counts, total, out=np.zeros_like(counts), where=total > 0)
+        yield rng.poisson(everything * share[:, None, :] * shares).astype(np.float64)
 
 
 def served(

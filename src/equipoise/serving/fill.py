@@ -43,7 +43,8 @@ def fill(placement: Placement, counts: NDArray[np.float64], floor: float = 0.0) 
     by_layer = np.ascontiguousarray(counts.swapaxes(0, 1))
     slot_load = np.empty((layers, problems, cluster.slots))
     rules = Rules(cluster.slots_per_gpu, float(floor), TOLERANCE)
-    primary = primaries(placement) if floor else placement.log2phy[:, :, 0]  # without load, it does not matter
+    # Without load it does not matter which it is.
+    primary = primaries(placement).copy() if floor else np.ascontiguousarray(placement.log2phy[:, :, 0])
 
     def begin() -> Callable[[slice], None]:
         vessels = empty_vessels(experts, cluster.slots, cluster.gpus)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -31,7 +32,9 @@ def primaries(placement: Placement) -> NDArray[np.int64]:
     [[0, 5, 2, 3]]
     """
     if placement not in _known:
-        _known[placement] = np.array([_of_layer(slots, placement) for slots in placement.log2phy.tolist()], np.int64)
+        found = np.array([_of_layer(slots, placement) for slots in placement.log2phy.tolist()], np.int64)
+        found.flags.writeable = False
+        _known[placement] = found
     return _known[placement]
 
 
@@ -54,7 +57,7 @@ class _Seats:
         self.taken = [0] * gpus  # those, and those that are settled
         self.most = 1
         for expert, some in enumerate(choices):
-            while some and not any(self._make_room(gpu, {gpu}) and self._seat(expert, gpu) for gpu in some):
+            while some and not any(self._make_room(gpu) and self._seat(expert, gpu) for gpu in some):
                 self.most += 1
 
     def settle(self, expert: int) -> int:
@@ -64,7 +67,7 @@ class _Seats:
         self.seated[now].remove(expert)
         self.taken[now] -= 1
         for number, gpu in enumerate(choices):
-            if self._make_room(gpu, {gpu}):
+            if self._make_room(gpu):
                 self.taken[gpu] += 1
                 return number
         raise AssertionError("where it was, there is room")
@@ -74,17 +77,27 @@ class _Seats:
         self.taken[gpu] += 1
         return True
 
-    def _make_room(self, gpu: int, seen: set[int]) -> bool:
-        """Return whether a GPU has a free seat, or gets one as an expert there takes another (an augmenting path)."""
-        if self.taken[gpu] < self.most:
-            return True
-        for expert in sorted(self.seated[gpu]):
-            for other in self.choices[expert]:
-                if other in seen:
-                    continue
-                seen.add(other)
-                if self._make_room(other, seen):
-                    self.seated[gpu].remove(expert)
-                    self.taken[gpu] -= 1
-                    return self._seat(expert, other)
+    def _make_room(self, gpu: int) -> bool:
+        """Return whether a GPU has a free seat, or gets one: experts there take others (a shortest augmenting path)."""
+        came: dict[int, tuple[int, int]] = {}  # to a GPU: from which, and which expert would take a seat there
+        waiting = deque([gpu])
+        while waiting:
+            now = waiting.popleft()
+            if self.taken[now] < self.most:
+                self._give_way(now, gpu, came)
+                return True
+            for expert in sorted(self.seated[now]):
+                for other in self.choices[expert]:
+                    if other != gpu and other not in came:
+                        came[other] = now, expert
+                        waiting.append(other)
         return False
+
+    def _give_way(self, free: int, gpu: int, came: dict[int, tuple[int, int]]) -> None:
+        """Seat the experts along the way anew, from the free seat back to the GPU that needs one."""
+        while free != gpu:
+            before, expert = came[free]
+            self.seated[before].remove(expert)
+            self.taken[before] -= 1
+            self._seat(expert, free)
+            free = before

@@ -22,7 +22,8 @@ class Cell:
     routing : str
         Which replica a token goes to.
     par : float
-        PAR of the windows that came after each plan, mean over them and the layers.
+        PAR of the windows that came after each plan, mean over them and the layers; of what is filled, with all picks
+        known.
     layer_time : float
         Microseconds of a layer in those windows, mean over them and the layers.
     error : float
@@ -32,7 +33,7 @@ class Cell:
     memory : int or None
         Bytes of the experts of all layers on a GPU; None where those of one expert are not known.
     tokens_per_second : float
-        Tokens that a GPU serves in a second if nothing but its experts took time, in all layers that were recorded.
+        Tokens that a GPU serves in a second if nothing but its experts took time, in all layers that are not idle.
     """
 
     gpus: int

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from equipoise.errors import InputError
 from equipoise.formats.costs import encode_cost
 from equipoise.formats.files.atomic import write_whole
-from equipoise.formats.files.refusals import naming
 from equipoise.sizing.cell import Cell
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ class Kept:
     Attributes
     ----------
     folder : Path
-        Where they are; made when the first is kept.
+        Where they are.
     question : Question
         What was asked; another has other files.
     """
@@ -42,10 +41,27 @@ class Kept:
     folder: Path
     question: Question
 
+    def open(self) -> None:
+        """Make the folder.
+
+        Raises
+        ------
+        InputError
+            If it cannot be made.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(
+                f"{self.folder}, where what is done is kept, cannot be made: {error.strerror}; use another folder "
+                "(commands take the environment's XDG_CACHE_HOME)"
+            ) from None
+
     def find(self, setup: Setup) -> list[Cell] | None:
         """Return the cells of a setup that was judged before; None where it was not, or its file is damaged."""
+        path = self._path(setup)
         try:
-            return [Cell(**one) for one in json.loads(self._path(setup).read_text(encoding="utf-8"))]
+            return [Cell(**one) for one in json.loads(path.read_text(encoding="utf-8"))]
         except (OSError, ValueError, TypeError):
             return None
 
@@ -55,13 +71,8 @@ class Kept:
         Raises
         ------
         InputError
-            If the folder cannot be made or written to.
+            If the folder may not be written to.
         """
-        with naming(self.folder):
-            try:
-                self.folder.mkdir(parents=True, exist_ok=True)
-            except FileExistsError:
-                raise InputError("not a folder; expected one to keep what is done in") from None
         write_whole(self._path(setup), json.dumps([cell.figures() for cell in cells]))
 
     def forget(self, setups: list[Setup]) -> None:

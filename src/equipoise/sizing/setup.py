@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING
 
-from equipoise.cluster import Cluster, in_words, nearest_divisors
+from equipoise.cluster import Cluster, in_words, nearest_divisors, tied_groups
 from equipoise.errors import InputError, check_count, setting
 
 if TYPE_CHECKING:
@@ -67,6 +67,9 @@ def setups_of(
     >>> [setup.cluster.slots_per_gpu for setup in setups_of(256, [32], gpus_per_node=8)]
     [8, 9, 10]
     """
+    for name, numbers in (("gpus", gpus), ("slots", slots), ("groups", groups)):
+        if numbers is not None and len(numbers) == 0:
+            raise InputError(f"{setting(name)} are none; expected one at least")
     found = []
     for number in gpus:
         fewest = -(-experts // check_count(setting("gpus"), number))
@@ -100,4 +103,4 @@ def _tying(groups: Sequence[int], experts: int, nodes: int) -> list[int]:
                 f"{experts} experts do not divide into {number} groups; use {nearest_divisors(experts, number)} "
                 f"{setting('groups')}"
             )
-    return [number if nodes > 1 and number % nodes == 0 else 1 for number in groups]
+    return [tied_groups(number, nodes) for number in groups]

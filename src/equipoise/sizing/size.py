@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, get_args
 
-from equipoise.errors import InputError, check_choice, setting
+from equipoise.errors import InputError, check_choice, check_count, setting
 from equipoise.loads import Loads
 from equipoise.serving.slot_shares import Routing
 from equipoise.sizing.judging import Question
@@ -93,17 +93,22 @@ def size(
     >>> cost = ExpertCost(layer=67, expert=14.6, tiles={128: 16.8})
     >>> found = size(trace, setups_of(64, gpus=[8]), [Batch(tokens=64, top_k=8, cost=cost)])
     >>> [(cell.slots_per_gpu, round(cell.layer_time)) for cell in found.cells]
-    [(8, 338), (9, 357), (10, 383)]
+    [(8, 338), (9, 356), (10, 382)]
     >>> found.advice[0].cells[0].slots_per_gpu
     8
     """
     trace = trace if isinstance(trace, Loads) else Loads(trace)
-    if not setups or not batches:
-        raise InputError("there is no setup or no batch to judge; expected one of each at least")
+    if not setups or not batches or not routings:
+        raise InputError("there is no setup, no batch or no routing to judge; expected one of each at least")
+    setups, routings = list(dict.fromkeys(setups)), list(dict.fromkeys(routings))
+    if expert_bytes is not None:
+        expert_bytes = check_count(setting("expert_bytes"), expert_bytes)
     for routing in routings:
         check_choice(setting("routing"), routing, get_args(Routing))
     question = Question(trace, batches, routings, expert_bytes, effort)
     keeping = Kept(kept, question) if kept else None
+    if keeping:
+        keeping.open()
     found = {setup: cells for setup in setups if keeping and (cells := keeping.find(setup))}
     for setup, cells in judge_all([setup for setup in setups if setup not in found], question, ray):
         found[setup] = cells
@@ -112,6 +117,6 @@ def size(
         if progress:
             progress(len(found), len(setups))
     if keeping:
-        keeping.forget(list(setups))
+        keeping.forget(setups)
     cells = [cell for setup in setups for cell in found[setup]]
     return Sizing(cells, recommend(cells, batches[0].cost.residual))

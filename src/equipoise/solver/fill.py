@@ -89,9 +89,9 @@ def fill_layers(
                 total += vessels.gpu_load[gpu]
             least = rules.tolerance * total / vessels.gpu_load.size
             for _ in range(MOST_SWEEPS):
-                if _sweep(load, split, vessels, BEYOND) <= least:
+                if sweep(load, split, vessels, BEYOND) <= least:
                     break
-            _sweep(load, split, vessels, 1.0)
+            sweep(load, split, vessels, 1.0)
             for n in range(split):
                 for i in range(vessels.first[vessels.split[n]], vessels.first[vessels.split[n] + 1]):
                     slots[vessels.slot[i]] = vessels.given[i]
@@ -144,7 +144,7 @@ def _begin(load: Floats, several: int, primary: Integers, rules: Rules, vessels:
 
 
 @kernel
-def _sweep(load: Floats, split: int, vessels: Vessels, beyond: float) -> float:
+def sweep(load: Floats, split: int, vessels: Vessels, beyond: float) -> float:
     """Pour every expert once; return the most load that any replica has changed by."""
     most = 0.0
     for n in range(split):

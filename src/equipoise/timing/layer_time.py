@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from equipoise.errors import InputError, setting
 from equipoise.loads import Loads
 from equipoise.serving.balance import slot_loads
 from equipoise.serving.drawn import own_picks, served
@@ -15,16 +16,19 @@ from equipoise.timing.expert_cost import MOST_SPLIT
 from equipoise.timing.poisson import expected_time
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from numpy.typing import ArrayLike, NDArray
 
     from equipoise.placement import Placement
     from equipoise.serving.slot_shares import Routing
     from equipoise.timing.batch import Batch
+    from equipoise.timing.expert_cost import ExpertCost
 
 DRAWS = 512
 SLOWER, LEAST_FILLED = 8, 4  # what is filled takes longer to draw
 LEAST_DRAWS = 16  # of a window
-SEED = 0
+PICKS, SCATTER = 0, 1  # what is drawn, each from a stream of its own
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +91,7 @@ def layer_time(
     *,
     routing: Routing | ArrayLike = "even",
     draws: int = DRAWS,
+    seed: int = 0,
 ) -> LayerTime:
     """Return the time of every layer of a placement, in microseconds, for batches like the loads.
 
@@ -108,15 +113,18 @@ def layer_time(
     batch : Batch
         Tokens of each GPU, the model's top-k, and the cost.
     routing : str or array_like, ``[layers, slots]``
-        Which replica a token goes to; see :func:`equipoise.slot_shares`, whose ``batch`` is ``batch.tokens``.
+        Which replica a token goes to; see :func:`equipoise.balance`, whose ``batch`` is ``batch.tokens``.
     draws : int
-        Batches to draw for each layer, shared over the windows; 16 for each of them at least. The same are drawn every
-        time. An eighth of them where the routing is filled, and 4 at least.
+        Batches to draw for each layer, shared over the windows; 16 for each of them at least. An eighth of them where
+        the routing is filled, and 4 at least.
+    seed : int
+        The same seed draws the same batches; what is to be added up needs one for each.
 
     Raises
     ------
     InputError
-        If loads and placement differ in layers or experts, or the routing is not as it should be.
+        If loads and placement differ in layers or experts, the routing is not as it should be, or a token selects more
+        experts than there are.
 
     Examples
     --------
@@ -128,43 +136,58 @@ def layer_time(
     ([[[434.0, 331.0]]], [[434.0]])
     """
     loads = loads if isinstance(loads, Loads) else Loads(loads)
+    if batch.top_k > placement.experts:
+        raise InputError(
+            f"{setting('top_k')} is {batch.top_k}, of {placement.experts} experts; expected at most all of them"
+        )
     if isinstance(routing, str) and routing == FILLED:
-        return _filled(placement, loads, batch, max(draws // SLOWER // loads.windows, LEAST_FILLED))
-    expected = _expected_picks(placement, loads, batch, routing)  # [windows, layers, gpus, slots per GPU]
-    per_window = max(draws // loads.windows, LEAST_DRAWS)
-    rng = np.random.default_rng(SEED)
-    slowest, error = np.zeros((2, loads.windows, loads.layers))
-    busy = np.asarray(loads.counts.any(axis=2))
-    for place in np.argwhere(busy):
-        at = tuple(place)
-        drawn = batch.cost.gpu_time(rng.poisson(expected[at], (per_window, *expected[at].shape)))
-        found = slowest_gpu(drawn, batch.cost.scatter, rng)
-        slowest[at], error[at] = found.mean(), found.std(ddof=1) / len(found) ** 0.5
-    live = np.isin(np.arange(placement.cluster.gpus), placement.cluster.live)
-    gpu = (batch.cost.layer + expected_time(batch.cost, expected).sum(axis=3)) * (busy[:, :, None] & live)
-    beyond, complete = bool(batch.cost.is_beyond(expected).any()), _is_complete(placement, loads)
-    return LayerTime(gpu, slowest, error, busy, beyond, complete)
+        gpu, drawn, beyond = _filled(placement, loads, batch, max(draws // SLOWER // loads.windows, LEAST_FILLED), seed)
+    else:
+        expected = _expected_picks(placement, loads, batch, routing)  # [windows, layers, gpus, slots per GPU]
+        gpu = batch.cost.layer + expected_time(batch.cost, expected).sum(axis=3)
+        drawn = _drawn(expected, batch.cost, max(draws // loads.windows, LEAST_DRAWS), seed)
+        beyond = bool(batch.cost.is_beyond(expected).any())
+    live, busy = list(placement.cluster.live), np.asarray(loads.counts.any(axis=2))
+    slowest, error = (flat.reshape(busy.shape) for flat in _slowest(drawn, live, batch.cost.scatter, seed))
+    by_live = np.zeros_like(gpu)
+    by_live[..., live] = gpu[..., live]
+    complete = bool((placement.logcnt > 0)[loads.counts.any(axis=0)].all())
+    return LayerTime(by_live * busy[..., None], slowest * busy, error * busy, busy, beyond, complete)
 
 
-def _filled(placement: Placement, loads: Loads, batch: Batch, draws: int) -> LayerTime:
-    """Return the time of every layer where each GPU fills with its own picks, all of it drawn."""
-    cost, floor, rng = batch.cost, batch.cost.floor or MOST_SPLIT, np.random.default_rng(SEED)
+def _drawn(expected: NDArray[np.float64], cost: ExpertCost, draws: int, seed: int) -> Iterator[NDArray[np.float64]]:
+    """Yield the time of every GPU in so many batches, ``[draws, gpus]``, for one window and layer after the other."""
+    rng = np.random.default_rng([seed, PICKS])
+    for picks in expected.reshape(-1, *expected.shape[2:]):
+        yield cost.gpu_time(rng.poisson(picks, (draws, *picks.shape)))
+
+
+def _filled(
+    placement: Placement, loads: Loads, batch: Batch, draws: int, seed: int
+) -> tuple[NDArray[np.float64], Iterator[NDArray[np.float64]], bool]:
+    """Return what every GPU takes on average, ``[windows, layers, gpus]``, what in every batch, and what is beyond.
+
+    Each GPU fills with its own picks; a whole number of tokens is multiplied.
+    """
+    floor = (batch.cost.floor or MOST_SPLIT) - 1  # up to which it does not pay
+    seeds = range(seed * draws, (seed + 1) * draws)
     slots = [
-        [served(placement, own, FILLED, None, floor) for own in windows]
-        for windows in own_picks(placement, loads, batch.picks(1), draws=draws)
+        [served(placement, own, FILLED, None, floor) for own in own_picks(placement, loads, batch.picks(1), None, one)]
+        for one in seeds
     ]
-    per_gpu = np.rint(slots).reshape(draws, loads.windows, loads.layers, placement.cluster.gpus, -1)
-    busy = np.asarray(loads.counts.any(axis=2))
-    live = np.isin(np.arange(placement.cluster.gpus), placement.cluster.live)
-    time = cost.gpu_time(per_gpu) * (busy[:, :, None] & live)
-    found = slowest_gpu(time.reshape(-1, time.shape[-1]), cost.scatter, rng).reshape(time.shape[:-1])
-    error = found.std(axis=0, ddof=1) / draws**0.5
-    beyond, complete = bool(cost.is_beyond(per_gpu).any()), _is_complete(placement, loads)
-    return LayerTime(time.mean(axis=0), found.mean(axis=0), error, busy, beyond, complete)
+    picks = np.rint(slots).reshape(draws, loads.windows, loads.layers, placement.cluster.gpus, -1)
+    time = batch.cost.gpu_time(picks)
+    by_layer = np.moveaxis(time.reshape(draws, -1, placement.cluster.gpus), 0, 1)
+    return time.mean(axis=0), iter(by_layer), bool(batch.cost.is_beyond(picks.mean(axis=0)).any())
 
 
-def _is_complete(placement: Placement, loads: Loads) -> bool:
-    return bool((placement.logcnt > 0)[loads.counts.any(axis=0)].all())
+def _slowest(
+    drawn: Iterable[NDArray[np.float64]], live: list[int], scatter: float, seed: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the mean of the slowest live GPU and its standard error, for every window and layer, flat."""
+    rng = np.random.default_rng([seed, SCATTER])
+    found = [slowest_gpu(time[:, live], scatter, rng) for time in drawn]
+    return np.mean(found, axis=1), np.std(found, axis=1, ddof=1) / len(found[0]) ** 0.5
 
 
 def slowest_gpu(gpu_time: NDArray[np.float64], scatter: float, rng: np.random.Generator) -> NDArray[np.float64]:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from equipoise.loads import Loads
     from equipoise.placement import Placement
+    from equipoise.serving.slot_shares import Routing
     from equipoise.timing.batch import Batch
     from equipoise.timing.layer_time import LayerTime
 
@@ -48,13 +49,18 @@ class TimeSaved:
 
 
 def time_saved(
-    before: Placement, after: Placement, loads: Loads, batch: Batch, weights: NDArray[np.float64] | None = None
+    placements: tuple[Placement, Placement],
+    loads: Loads,
+    batch: Batch,
+    routing: Routing = "even",
+    weights: NDArray[np.float64] | None = None,
 ) -> TimeSaved:
-    """Return what two placements take for batches like the loads, replicas sharing their load evenly.
+    """Return what a placement and the next one take for batches like the loads.
 
     Raises
     ------
     InputError
         If loads and placements differ in layers or experts.
     """
-    return TimeSaved(batch, layer_time(before, loads, batch), layer_time(after, loads, batch), weights)
+    before, after = (layer_time(placement, loads, batch, routing=routing) for placement in placements)
+    return TimeSaved(batch, before, after, weights)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from equipoise.cluster import tied_groups
 from equipoise.errors import InputError, setting
 
 if TYPE_CHECKING:
@@ -44,8 +46,16 @@ class ModelOptions:
 
         return None if self.name is None else read_model(self.name)
 
-    def check_experts(self, experts: int) -> None:
-        """Refuse loads of another model.
+    @property
+    def file(self) -> Path | None:
+        """The model's own config.json, if it is read."""
+        if self.name is None or not Path(self.name).exists():
+            return None
+        path = Path(self.name)
+        return path / "config.json" if path.is_dir() else path
+
+    def check_experts(self, experts: int, of: str = "loads") -> None:
+        """Refuse loads, or a placement, of another model.
 
         Raises
         ------
@@ -54,8 +64,8 @@ class ModelOptions:
         """
         if self.model and self.model.experts != experts:
             raise InputError(
-                f"the loads have {experts} experts, {self.name} has {self.model.experts}; expected another "
-                f"{setting('model')}"
+                f"the {of} {'have' if of == 'loads' else 'has'} {experts} experts, {self.name} has "
+                f"{self.model.experts}; expected another {setting('model')}"
             )
 
     def groups(self, asked: int | None, nodes: int) -> int | None:
@@ -65,7 +75,7 @@ class ModelOptions:
         """
         if asked is not None or self.model is None:
             return asked
-        return self.model.groups if nodes > 1 and self.model.groups % nodes == 0 else 1
+        return tied_groups(self.model.groups, nodes)
 
     def deployment(
         self, gpus: int | None, nodes: int | None, first_moe_layer: int | None, num_layers: int | None = None

@@ -13,36 +13,44 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def check_report_files(report: Path | None, png: Path | None, others: dict[str, Path | None]) -> None:
-    """Refuse files that cannot be written, before the work is done that they shall show.
+WRITTEN = {"--output": "placement", "--csv": "table", "--report": "report", "--png": "picture"}
+NEEDS = {"--report": "equipoise.report", "--png": "equipoise.report.picture"}
+
+
+def check_files(written: dict[str, Path | None], read: dict[str, Path | None]) -> None:
+    """Refuse files that cannot be written, before the work is done that they shall hold.
 
     Parameters
     ----------
-    report, png : path or None
-        The page and the picture to write.
-    others : dict of str to path or None
-        The other files of the command, by what they are; none may be replaced.
+    written : dict of str to path or None
+        The files to write, by their options.
+    read : dict of str to path or None
+        The files that are read, by what they are; none may be replaced.
 
     Raises
     ------
     typer.BadParameter
-        If the picture's name does not end in .png, or two files are the same.
+        If the picture's name does not end in .png, or a file is there already for something else.
     InputError
         If a folder is missing or may not be written to, or a package that is needed is not installed.
     """
     from equipoise.formats.files.atomic import check_writable
 
+    png = written.get("--png")
     if png is not None and png.suffix.lower() != ".png":
         raise typer.BadParameter(f"{png} does not end in .png", param_hint="--png")
-    taken = {path.resolve(): what for what, path in others.items() if path is not None}
-    for option, path, what in (("--report", report, "report"), ("--png", png, "picture")):
+    taken = {path.resolve(): what for what, path in read.items() if path is not None}
+    for option, path in written.items():
         if path is None:
             continue
         if path.resolve() in taken:
-            raise typer.BadParameter(f"the {what} would replace the {taken[path.resolve()]}", param_hint=option)
-        taken[path.resolve()] = what
+            raise typer.BadParameter(
+                f"the {WRITTEN[option]} would replace the {taken[path.resolve()]}", param_hint=option
+            )
+        taken[path.resolve()] = WRITTEN[option]
         check_writable(path)
-        import_module("equipoise.report" if path is report else "equipoise.report.picture")
+        if option in NEEDS:
+            import_module(NEEDS[option])
 
 
 def this_command() -> str:

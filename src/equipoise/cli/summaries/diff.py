@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from equipoise.cli.summaries.timing import cost_in_words, figures_saved, print_saved, print_what_times_are
+from equipoise.cli.summaries.timing import (
+    beyond_measured,
+    cost_in_words,
+    figures_saved,
+    print_saved,
+    print_what_times_are,
+)
 from equipoise.cli.summaries.words import cluster_in_words, counted, size_in_words
 from equipoise.cli.terminal.console import print_line, print_pairs, print_table
 from equipoise.serving.balance import balance
@@ -61,7 +67,7 @@ def served_figures(old: Placement, new: Placement, loads: Loads, batches: list[B
     placements = {"old": old, "new": new}
     return {
         "par": {name: _par(balance(placement, loads).par) for name, placement in placements.items()},
-        "times": [figures_saved(time_saved(old, new, loads, batch)) for batch in batches],
+        "times": [figures_saved(time_saved((old, new), loads, batch)) for batch in batches],
     }
 
 
@@ -101,7 +107,7 @@ def _print_served(summary: dict[str, Any]) -> None:
     print_line()
     print_pairs(cost_in_words(summary["cost"]))
     print_line()
-    print_what_times_are(summary["cost"], summary["times"])
+    print_what_times_are(summary["cost"], beyond_measured(summary["times"]))
 
 
 def _placement(placement: Placement, file: Path) -> dict[str, Any]:

@@ -6,7 +6,13 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from equipoise.cli.options.reports import print_files
-from equipoise.cli.summaries.timing import cost_in_words, figures_saved, print_saved, print_what_times_are
+from equipoise.cli.summaries.timing import (
+    beyond_measured,
+    cost_in_words,
+    figures_saved,
+    print_saved,
+    print_what_times_are,
+)
 from equipoise.cli.summaries.words import (
     cluster_in_words,
     counted,
@@ -74,6 +80,8 @@ def summary(plan: Plan, loads: Loads, run: Run, times: list[TimeSaved], cost: di
         "groups_before": plan.before.groups if run.current else None,
         "locality": plan.locality,
         "current": str(run.current) if run.current else None,
+        "routing": plan.routing,
+        "level_layers": int((plan.primaries_over == 0).sum()),
         "effort": run.effort,
         "forecast": plan.forecast.used(),
         "scenarios": plan.scenarios.windows,
@@ -131,7 +139,7 @@ def print_summary(summary: dict[str, Any]) -> None:
     print_line("No placement that these settings allow gets below the bound.")
     if summary["scenarios"] > 1:
         print_line("Both are means over the windows planned for, the bound of a plan for each.")
-    print_what_times_are(summary["cost"], summary["times"])
+    print_what_times_are(summary["cost"], beyond_measured(summary["times"]))
     print_files({"placement": summary["output"], "report": summary["report"], "picture": summary["png"]})
 
 
@@ -150,6 +158,7 @@ def what_was_planned(summary: dict[str, Any]) -> list[tuple[str, str]]:
         ("groups", groups_in_words(summary["groups"], summary["locality"])),
         *groups_of_model_in_words(summary),
         *_other_groups_in_words(summary),
+        *([("routing", "filled, and planned for that")] if summary["routing"] == "filled" else []),
         ("effort", summary["effort"]),
         *_forecast_in_words(summary),
         *cost_in_words(summary["cost"]),
@@ -202,6 +211,9 @@ def _what_it_takes(summary: dict[str, Any]) -> list[tuple[str, str]]:
         ("time", f"{summary['milliseconds']:.1f} ms{back}"),
         ("", f"after {summary['start_milliseconds'] / 1e3:.1f} s {why}"),
     ]
+    if summary["routing"] == "filled":
+        level = f"no GPU has more than need be in {summary['level_layers']} of {counted(summary['layers'], 'layer')}"
+        rows.append(("primaries", level))
     if summary["groups"] > 1:
         bounds = ", ".join(f"{locality} {bound:.4f}" for locality, bound in summary["bounds"].items())
         rows += [

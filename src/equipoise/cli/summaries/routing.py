@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
 from equipoise.cli.summaries.timing import (
+    beyond_measured,
     cost_in_words,
     figures_of,
     print_what_times_are,
@@ -63,7 +64,8 @@ def summary(
 def print_summary(summary: dict[str, Any]) -> None:
     """Print the summary for a person."""
     print_line(f"placement {summary['placement']}, {cluster_in_words(summary['cluster'])}")
-    print_line(f"loads {summary['loads']}, {shape_in_words(summary)}")
+    together = ", added up" if summary["windows"] > 1 else ""
+    print_line(f"loads {summary['loads']}, {shape_in_words(summary)}{together}")
     print_line()
     rows = summary["routings"]
     in_batches = [f"of {summary['picks']} picks"] if summary["picks"] else []
@@ -76,13 +78,18 @@ def print_summary(summary: dict[str, Any]) -> None:
         print_line(
             f"In batches to which each GPU brings some {summary['picks']} picks, filled GPUs know only their own."
         )
-    print_line("Filled with all picks known is the best that any routing could do.")
+    elif summary["batch"]:
+        print_line(
+            "With --model or --top-k, batches of so many tokens are drawn too, in which GPUs fill with their own."
+        )
+    print_line("Filled, all picks known, is the most even that any routing could be; few tokens it may serve slower.")
     if summary["cost"]:
         print_line()
         print_pairs(cost_in_words(summary["cost"]))
         print_line()
         print_line("Microseconds of a layer stand under the tokens of a GPU, in batches of that size.")
-        print_what_times_are(summary["cost"], [time for par in rows.values() for time in par["times"]])
+        times = [time for par in rows.values() for time in par["times"]]
+        print_what_times_are(summary["cost"], beyond_measured(times))
     if summary["output"]:
         print_line()
         print_line(f"The best split is in {summary['output']}.")

@@ -119,7 +119,7 @@ def print_summary(summary: dict[str, Any]) -> None:
         print_line()
     print_line("PAR is peak / mean GPU load, mean over the layers; worst is the worst window.")
     print_line("Moved is the share of slots at a decision; bytes and stall are of all together.")
-    print_what_times_are(summary["cost"], ())
+    print_what_times_are(summary["cost"], summary["beyond"])
     print_line("All start with a plan of the first windows. The oracle alone knows what comes.")
     print_files({"report": summary["report"], "picture": summary["png"]})
 

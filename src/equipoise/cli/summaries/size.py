@@ -9,9 +9,10 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from equipoise.cli.options.reports import print_files
-from equipoise.cli.summaries.timing import cost_in_words, print_what_times_are
+from equipoise.cli.summaries.timing import beyond_measured, cost_in_words, print_what_times_are
 from equipoise.cli.summaries.words import counted, groups_of_model_in_words, shape_in_words, size_in_words
 from equipoise.cli.terminal.console import print_line, print_pairs, print_table
+from equipoise.cluster import in_words
 from equipoise.sizing.cell import Cell
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def summary(found: Sizing, trace: Loads, run: Run, cost: dict[str, Any] | None) 
         "experts": trace.experts,
         "model": run.model,
         "gpus": gpus,
-        "groups": max(cell.groups for cell in found.cells),
+        "groups": sorted({cell.groups for cell in found.cells}),
         "groups_of_model": bool(run.model) and run.groups_of_model,
         "left_out": _left_out(found.cells, gpus, run.slots or ()),
         "effort": run.effort,
@@ -79,7 +80,7 @@ def print_summary(summary: dict[str, Any], tables: list[Titled]) -> None:
         print_line("PAR and times are of the window that was planned for: there is no other to judge by.")
     else:
         print_line("PAR and times are of windows that came after what was planned for, and means.")
-    print_what_times_are(summary["cost"], summary["cells"])
+    print_what_times_are(summary["cost"], beyond_measured(summary["cells"]))
     print_line("What GPUs send each other, attention and all else come on top.")
     print_files({"table": summary["csv"], "report": summary["report"]})
 
@@ -92,17 +93,19 @@ def what_was_asked(summary: dict[str, Any]) -> list[tuple[str, str]]:
         ("", shape_in_words(summary)),
         ("GPUs", ", ".join(map(str, summary["gpus"]))),
         *([("", f"too few for the experts: {', '.join(left_out)}")] if left_out else []),
-        ("groups", counted(summary["groups"], "expert group")),
+        ("groups", f"{in_words(summary['groups'])} expert group{'s' * (summary['groups'] != [1])}"),
         *groups_of_model_in_words(summary),
         ("effort", summary["effort"]),
         *cost_in_words(summary["cost"]),
     ]
 
 
-def tables_of(found: Sizing) -> list[Titled]:
+def tables_of(found: Sizing, windows: int = 2) -> list[Titled]:
     """Return what each choice reaches, a row for each, under titles: PAR and memory, layer times, and tokens served.
 
     What is advised has an asterisk.
+
+    windows: of the trace; one alone judges itself.
     """
     advised = {cell for advice in found.advice for cell in advice.cells}
     rows: dict[tuple[str, ...], list[Cell]] = {}
@@ -113,11 +116,12 @@ def tables_of(found: Sizing) -> list[Titled]:
     def columns(form: Callable[[Cell], str]) -> list[tuple[str, ...]]:
         return [(*row, *(form(one) + " *"[one in advised] for one in cells)) for row, cells in rows.items()]
 
+    traffic = "window that was planned for" if windows == 1 else "traffic to come"
     head = tuple(CALLED[name] for name in names)
     at = tuple(f"at {tokens}" for tokens in dict.fromkeys(cell.tokens for cell in found.cells))
     reached = [(*row, f"{cells[-1].par:.4f}", _memory(cells[0])) for row, cells in rows.items()]
     return [
-        ("PAR of the traffic to come, and memory of a GPU's experts", (*head, "PAR", "memory"), reached),
+        (f"PAR of the {traffic}, and memory of a GPU's experts", (*head, "PAR", "memory"), reached),
         ("Microseconds of a layer, by the tokens of a GPU", (*head, *at), columns(lambda one: f"{one.layer_time:.1f}")),
         ("Tokens a second and GPU", (*head, *at), columns(lambda one: f"{one.tokens_per_second:,.0f}")),
     ]

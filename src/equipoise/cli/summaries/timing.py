@@ -8,14 +8,14 @@ from equipoise.cli.summaries.words import counted
 from equipoise.cli.terminal.console import print_line, print_table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from equipoise.timing.batch import Batch
     from equipoise.timing.layer_time import LayerTime
     from equipoise.timing.time_saved import TimeSaved
 
 
-TIME_HEAD = "microseconds of a layer ± standard error"
+TIME_HEAD = "µs of a layer ± error"
 
 
 def cost_summary(batches: Sequence[Batch], source: str) -> dict[str, Any] | None:
@@ -52,9 +52,14 @@ def figures_saved(saved: TimeSaved) -> dict[str, Any]:
         "tokens": saved.batch.tokens,
         **{name: dict(zip(("mean", "error"), time.mean(saved.weights), strict=True)) for name, time in times.items()},
         "saved": saved.share,
-        "beyond": saved.after.beyond,
+        "beyond": saved.before.beyond or saved.after.beyond,
         "by_layer": {name: time.by_layer(saved.weights).tolist() for name, time in times.items()},
     }
+
+
+def beyond_measured(times: Iterable[dict[str, Any]]) -> set[int]:
+    """Return the tokens of those batches of which the figures say that experts got more than were measured."""
+    return {time["tokens"] for time in times if time["beyond"]}
 
 
 def cost_in_words(cost: dict[str, Any] | None) -> list[tuple[str, str]]:
@@ -103,17 +108,17 @@ def print_saved(times: list[dict[str, Any]], names: tuple[str, str]) -> None:
     print_table((TIME_HEAD, *names, "saved"), rows)
 
 
-def print_what_times_are(cost: dict[str, Any] | None, times: Sequence[dict[str, Any]]) -> None:
+def print_what_times_are(cost: dict[str, Any] | None, beyond: Iterable[int]) -> None:
     """Say what layer time is, and how far to trust it; nothing where none was asked for.
 
-    times: figures of batches, which say whether more tokens were asked for than were measured.
+    beyond: tokens of the batches in which experts got more than were measured.
     """
     if cost is None:
         return
     print_line("A layer takes as long as its slowest GPU's experts, expected over many draws.")
     if cost["residual"]:
         print_line(f"Differences below {cost['residual']:.1%}, the cost's own error, say nothing.")
-    for tokens in sorted({time["tokens"] for time in times if time["beyond"]}):
+    for tokens in sorted(set(beyond)):
         print_line(
             f"At {counted(tokens, 'token')} a GPU experts get more than was measured ({cost['measured_to']:.0f}): the "
             "last slope goes on."

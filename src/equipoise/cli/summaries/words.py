@@ -38,7 +38,7 @@ def groups_in_words(groups: int, locality: str) -> str:
 
 def groups_of_model_in_words(summary: dict[str, Any]) -> list[tuple[str, str]]:
     """Say that nobody asked for the groups, where the model alone has them, and how not to have them."""
-    if summary["groups"] == 1 or not summary["groups_of_model"]:
+    if summary["groups"] in (1, [1]) or not summary["groups_of_model"]:
         return []
     return [("", f"as {summary['model']} has them; --groups 1 undoes it")]
 

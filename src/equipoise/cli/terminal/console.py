@@ -26,7 +26,9 @@ def print_table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
         table.add_column(name, justify="right" if column else "left")
     for row in rows:
         table.add_row(*row)
-    _print(table)
+    console = _console()
+    console.width = max(console.width, console.measure(table).maximum)  # a number cut off is none
+    console.print(table)
 
 
 def print_pairs(rows: Iterable[tuple[str, str]]) -> None:
@@ -43,5 +45,9 @@ def print_json(summary: dict[str, Any]) -> None:
 
 
 def _print(content: RenderableType, soft_wrap: bool = False) -> None:
-    """Print plain text on stdout; brackets and numbers in it mean nothing special."""
-    Console(color_system=None, markup=False, highlight=False, emoji=False).print(content, soft_wrap=soft_wrap)
+    _console().print(content, soft_wrap=soft_wrap)
+
+
+def _console() -> Console:
+    """Return what prints plain text on stdout: brackets and numbers in it mean nothing special."""
+    return Console(color_system=None, markup=False, highlight=False, emoji=False)
