@@ -143,7 +143,7 @@ def plan(
     return Plan.of(planned, expected, found)
 
 
-def warm_up(replanning: bool = True, windows: int = 1) -> None:
+def warm_up(replanning: bool = True, windows: int = 1, routing: PlannedRouting = "even") -> None:
     """Compile the loops that planning for one window, and for several, needs, and those of replanning if wanted.
 
     That takes 10 to 30 seconds once, and half a second in every later process.
@@ -154,9 +154,11 @@ def warm_up(replanning: bool = True, windows: int = 1) -> None:
         Whether there will be a live placement, a dead GPU or soft locality.
     windows : int
         Windows that will be recorded; a forecast may make one of several.
+    routing : "even" or "filled"
+        What will be planned for.
     """
     for number in {1, min(windows, 2)}:
         loads = Scenarios(number * [[[1, 1]]])
-        tiny = plan(loads, Cluster(gpus=2, nodes=2), groups=2).placement
+        tiny = plan(loads, Cluster(gpus=2, nodes=2), groups=2, routing=routing).placement
         if replanning:
             plan(loads, tiny.cluster, groups=2, current=tiny)

@@ -129,7 +129,7 @@ def plan(
     }
     request = Request.checked(loads, cluster, **asked)  # what contradicts is refused before anything is compiled
     with progress_bar("getting ready"), stopwatch() as start:
-        warm_up(bool(live or cluster.dead or request.soft), loads.windows)
+        warm_up(bool(live or cluster.dead or request.soft), loads.windows, routing)
     with progress_bar("planning") as progress, stopwatch() as time:
         result = plan_placement(loads, cluster, forecast=forecast, **asked, progress=progress)
     if output is not None:

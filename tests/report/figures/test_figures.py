@@ -232,3 +232,14 @@ def test_without_plotly_it_is_said_what_to_install(monkeypatch):
 def test_lines_part_the_nodes_and_nothing_where_there_is_one(planned):
     assert [line.path for line in plan_figure(planned).layout.shapes] == ["M1.5,0V1"] * 2
     assert not plan_figure(plan(COUNTS, Cluster(gpus=4, slots_per_gpu=6))).layout.shapes
+
+
+def test_a_plan_for_filled_routing_is_drawn_as_it_is_filled():
+    filled = plan(Loads(COUNTS), CLUSTER, routing="filled")
+    served = balance(filled.placement, filled.loads, routing="filled")
+    shown = plan_figure(filled).data[1]
+    np.testing.assert_allclose(shown.customdata, served.gpu_load[0] / served.mean[0][:, None], rtol=1e-6)
+    peak = served.par[0, 2]
+    assert f"has {peak:.4f} times the mean" in plan_figure(filled, layer=2).layout.meta["label"].partition("after")[2]
+    recorded = balance(filled.placement, COUNTS, routing="filled").par.mean(axis=1)
+    np.testing.assert_allclose(window_peaks(filled, Loads(COUNTS)).data[1].y, recorded)

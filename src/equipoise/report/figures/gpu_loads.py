@@ -15,7 +15,6 @@ from equipoise.serving.balance import balance
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from equipoise.loads import Loads
     from equipoise.placement import Placement
     from equipoise.planning.plan import Plan
 
@@ -28,7 +27,7 @@ def gpu_loads(plan: Plan) -> go.Figure:
     Dead GPUs and idle layers are blank.
     """
     placements = plan.before, plan.placement
-    both = [_times_mean(placement, plan.loads) for placement in placements]
+    both = [_times_mean(placement, plan) for placement in placements]
     high = 2 * layers_high(plan.loads.layers)
     figure = before_and_after(plan, vertical_spacing=BETWEEN / (high + BETWEEN))
     for row, values in enumerate(both, start=1):
@@ -44,9 +43,9 @@ def gpu_loads(plan: Plan) -> go.Figure:
     return styled(figure, label, high + BETWEEN + 128, layers_on="y")
 
 
-def _times_mean(placement: Placement, loads: Loads) -> NDArray[np.float64]:
+def _times_mean(placement: Placement, plan: Plan) -> NDArray[np.float64]:
     """Return the load of each GPU as a multiple of its layer's mean, ``[layers, gpus]``; NaN for dead ones."""
-    served = balance(placement, loads)
+    served = balance(placement, plan.loads, routing=plan.routing)
     values = times_mean(served.gpu_load[0], served.mean[0])
     values[:, list(placement.cluster.dead)] = np.nan
     return values

@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 
 from equipoise.report.figures.before_and_after import before_and_after
 from equipoise.report.figures.style import BOUND, COPIES, ONE_COPY, styled
+from equipoise.serving.balance import slot_loads
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,9 +26,11 @@ def layer_gpus(plan: Plan, layer: int) -> go.Figure:
 
     The heaviest are at the bottom; the dashed line is the mean after.
     """
-    load = plan.loads.counts[0, layer] / (plan.mean[layer] or 1.0)
+    unit = plan.mean[layer] or 1.0
     figure = before_and_after(plan, shared_yaxes="all", vertical_spacing=0.08)
-    columns = [_columns(placement, layer, load) for placement in (plan.before, plan.placement)]
+    placements = plan.before, plan.placement
+    loads = (slot_loads(placement, plan.loads, routing=plan.routing)[0, layer] / unit for placement in placements)
+    columns = [_columns(placement, layer, load) for placement, load in zip(placements, loads, strict=True)]
     for row, (expert, copies, height) in enumerate(columns, start=1):
         base = np.cumsum(height, axis=1) - height
         for name, colour, shown in (("one copy", ONE_COPY, copies == 1), ("several copies", COPIES, copies > 1)):
@@ -41,7 +44,7 @@ def layer_gpus(plan: Plan, layer: int) -> go.Figure:
     figure.update_layout(barmode="overlay", uniformtext={"minsize": 8, "mode": "hide"})
     figure.update_yaxes(title="load / mean", rangemode="tozero")
     before, after = (_peak_in_words(height.sum(axis=1)) for _, _, height in columns)
-    label = f"before, {before}; after, {after}" if load.any() else "idle"
+    label = f"before, {before}; after, {after}" if plan.loads.counts[0, layer].any() else "idle"
     return styled(figure, f"Layer {layer}: {label}", HEIGHT)
 
 
@@ -54,11 +57,11 @@ def _columns(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
     """Return expert, copies and load of each slot, the heaviest of a GPU first, ``[gpus, slots_per_gpu]`` each.
 
-    Copies and load are 0 in an empty slot.
+    Copies and load are 0 in an empty slot. load: of each slot, ``[slots]``.
     """
     expert = placement.phy2log[layer].reshape(placement.cluster.gpus, -1)
     copies = np.where(expert >= 0, placement.logcnt[layer, expert], 0)
-    height = np.where(expert >= 0, load[expert], 0.0) / np.maximum(copies, 1)
+    height = load.reshape(expert.shape)
     order = np.argsort(-height, axis=1, kind="stable")
     expert, copies = np.take_along_axis(expert, order, axis=1), np.take_along_axis(copies, order, axis=1)
     return expert, copies, np.take_along_axis(height, order, axis=1)

@@ -31,7 +31,8 @@ def layer_peaks(plan: Plan) -> go.Figure:
 
 def window_peaks(plan: Plan, loads: Loads) -> go.Figure:
     """Return PAR over the recorded windows, mean over the layers, before and after, and a close-up of after."""
-    before, after = (balance(placement, loads).par.mean(axis=1) for placement in (plan.before, plan.placement))
+    both = (balance(placement, loads, routing=plan.routing) for placement in (plan.before, plan.placement))
+    before, after = (served.par.mean(axis=1) for served in both)
     worst = after.argmax()
     label = f"PAR of every recorded window: after, {after.min():.4f} to {after[worst]:.4f}, the most in window {worst}"
     return styled(_par_lines(before, after, "window"), label, WINDOWS_HEIGHT)
