@@ -40,11 +40,11 @@ def fill(placement: Placement, counts: NDArray[np.float64], floor: float = 0.0) 
     from equipoise.solver.threads import share_out, worthwhile_workers
 
     cluster, (problems, layers, experts) = placement.cluster, counts.shape
-    by_layer = np.ascontiguousarray(counts.swapaxes(0, 1))
+    by_layer = np.array(counts.swapaxes(0, 1), order="C")  # never read-only, which would be another type to compile for
     slot_load = np.empty((layers, problems, cluster.slots))
     rules = Rules(cluster.slots_per_gpu, float(floor), TOLERANCE)
     # Without load it does not matter which it is.
-    primary = primaries(placement).copy() if floor else np.ascontiguousarray(placement.log2phy[:, :, 0])
+    primary = (primaries(placement) if floor else placement.log2phy[:, :, 0]).copy()
 
     def begin() -> Callable[[slice], None]:
         vessels = empty_vessels(experts, cluster.slots, cluster.gpus)
