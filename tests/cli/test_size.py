@@ -88,7 +88,7 @@ def test_the_tables_the_csv_and_the_page_say_the_same(tmp_path):
 
 def test_what_does_not_hold_the_experts_is_said():
     printed = equipoise(*ASKED, "--slots", "2,4", "--tokens", 16).stdout
-    assert "too few for the experts: 2 slots on 4 GPUs" in printed
+    assert "too few or too many for the experts: 2 slots on 4 GPUs" in printed
     assert "8 GPUs, 2 slots each, no redundancy" in printed
 
 
@@ -158,7 +158,7 @@ def test_the_advice_is_one_sentence(cells, residual, sentence):
         ((*ASKED, "--routing", "nearest"), "'nearest' is no routing; expected even, vllm,"),
         (
             (*ASKED, "--slots", "1"),
-            "16 experts do not fit on 4 or 8 GPUs with 1 slots each; use more --slots, 2 at least",
+            "4 or 8 GPUs with 1 slots each, or would be twice on one; use --slots from 2 to 16",
         ),
         ((*ASKED, "--gpus-per-node", "3"), "4 GPUs do not divide into nodes of 3; use another --gpus"),
         ((*ASKED, "--groups", "3"), "16 experts do not divide into 3 groups; use 2 or 4 --groups"),

@@ -40,8 +40,8 @@ def setups_of(
 ) -> list[Setup]:
     """Return every setup of these that can serve a model, in the order in which the numbers are given.
 
-    Those whose slots do not hold the experts are left out. Groups that do not divide over the nodes, or are all on one,
-    tie nothing, as in engines.
+    Those whose slots do not hold the experts are left out, and those of whose slots a GPU has more than there are
+    experts. Groups that do not divide over the nodes, or are all on one, tie nothing, as in engines.
 
     Parameters
     ----------
@@ -76,12 +76,12 @@ def setups_of(
         nodes = _nodes(number, gpus_per_node)
         of_a_gpu = range(fewest, fewest + MORE_SLOTS + 1) if slots is None else slots
         for slots_per_gpu, tied in product(of_a_gpu, dict.fromkeys(_tying(groups, experts, nodes))):
-            if check_count(setting("slots"), slots_per_gpu) >= fewest:
+            if fewest <= check_count(setting("slots"), slots_per_gpu) <= experts:
                 found.append(Setup(Cluster(gpus=number, nodes=nodes, slots_per_gpu=slots_per_gpu), tied))
     if not found:
         raise InputError(
-            f"{experts} experts do not fit on {in_words(gpus)} GPUs with {in_words(slots or ())} slots each; use more "
-            f"{setting('slots')}, {-(-experts // max(gpus))} at least"
+            f"{experts} experts do not fit on {in_words(gpus)} GPUs with {in_words(slots or ())} slots each, or would "
+            f"be twice on one; use {setting('slots')} from {-(-experts // max(gpus))} to {experts}"
         )
     return found
 

@@ -92,7 +92,7 @@ def what_was_asked(summary: dict[str, Any]) -> list[tuple[str, str]]:
         ("trace", summary["trace"] + (", in DeepSeek-V3's shape" if summary["synthetic"] else "")),
         ("", shape_in_words(summary)),
         ("GPUs", ", ".join(map(str, summary["gpus"]))),
-        *([("", f"too few for the experts: {', '.join(left_out)}")] if left_out else []),
+        *([("", f"too few or too many for the experts: {', '.join(left_out)}")] if left_out else []),
         ("groups", f"{in_words(summary['groups'])} expert group{'s' * (summary['groups'] != [1])}"),
         *groups_of_model_in_words(summary),
         ("effort", summary["effort"]),
