@@ -16,7 +16,7 @@ from benchmarks.verdict import filled_misses
 from equipoise import balance, plan
 
 SMALL = replace(SERIES[2], slots=12, gpus=4, past=3, ahead=1, step=2, every=1, filled=(1.2, 1.1, 1.05))
-FOUND = Filled("equipoise default", even=1.3, few=1.2, many=1.1, every=1.05)
+FOUND = Filled("equipoise, for filled", even=1.3, few=1.2, many=1.1, every=1.05)
 
 
 @pytest.fixture
@@ -27,8 +27,14 @@ def folder(tmp_path):
 
 
 def test_one_plan_stands_in_all_columns(folder):
-    [found] = fill_ahead(SMALL, folder, beside_peers=False)
+    found, for_filled = fill_ahead(SMALL, folder, beside_peers=False)
     placed = [(plan(past, SMALL.cluster).placement, coming) for past, coming in SMALL.walk(folder)]
+    planned_for = [
+        (plan(past, SMALL.cluster, routing="filled").placement, coming) for past, coming in SMALL.walk(folder)
+    ]
+    assert for_filled.every == pytest.approx(
+        np.mean([balance(*one, routing="filled").par.mean() for one in planned_for])
+    )
     assert found.even == pytest.approx(np.mean([balance(*one).par.mean() for one in placed]))
     assert found.every == pytest.approx(np.mean([balance(*one, routing="filled").par.mean() for one in placed]))
     assert max(found.every, found.many, found.few) < found.even
@@ -46,4 +52,4 @@ def test_it_is_printed_as_a_table_or_as_json(folder, monkeypatch):
     printed = CliRunner().invoke(app, ["filled", "--loads", str(folder)]).stdout
     assert "8,192 own picks" in printed
     told = json.loads(CliRunner().invoke(app, ["filled", "--loads", str(folder), "--json"]).stdout)
-    assert [one["planner"] for one in told[0]["planners"]] == ["equipoise default"]
+    assert [one["planner"] for one in told[0]["planners"]] == ["equipoise, for even", "equipoise, for filled"]
