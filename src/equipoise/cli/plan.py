@@ -106,8 +106,8 @@ def plan(
         check_placement_path(output, output_format)
     # A plan may take the place of the placement that it starts from, and of nothing else.
     replaces = current is not None and output is not None and current.resolve() == output.resolve()
-    read = {"recorded loads": recording, "current placement": None if replaces else current, "cost": cost}
-    read["model"] = named.file
+    kept = None if replaces else current
+    read = {"recorded loads": recording, "current placement": kept, "cost": cost, "model": named.file}
     check_files({"--output": output, "--report": report, "--png": png}, read)
     deployment = named.deployment(gpus, nodes, first_moe_layer, num_layers)
     batches = timing.batches(named.model)

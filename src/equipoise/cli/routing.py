@@ -66,7 +66,10 @@ def routing(
     named.check_experts(recorded.experts)
     deployment = named.deployment(gpus, nodes, first_moe_layer)
     split = least_peak_split(read_placement(placement, placement_format, deployment), recorded)
-    top_k = top_k or (named.model.top_k if named.model else batches[0].top_k if batches else None)
+    if batches:
+        top_k = batches[0].top_k
+    elif top_k is None and named.model:
+        top_k = named.model.top_k
     drawn = Drawn(batch, batch * top_k if batch and top_k else None)
     found = summary(split, recorded, drawn, batches, cost_summary(batches, timing.source))
     if output:

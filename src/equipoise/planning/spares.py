@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from equipoise.placement import Placement
 from equipoise.planning.current import Current
 from equipoise.serving.primaries import primaries
 from equipoise.solver.threads import share_out, worthwhile_workers
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from equipoise.placement import Placement
     from equipoise.planning.request import Request
     from equipoise.planning.searching import Found
 
@@ -44,7 +44,7 @@ def with_spares(request: Request, found: Found) -> Found:
     if not len(layers):
         return found
     some = Layer(slots[layers], primary[layers], loads[layers], weights[layers], held[layers])
-    room = _room(request, placement)[layers]
+    room = _room(request, placement, held)[layers]
     tries = request.settings.filled_work // (scenarios.windows * slots[0].size)
 
     def begin() -> Callable[[slice], None]:
@@ -60,7 +60,7 @@ def with_spares(request: Request, found: Found) -> Found:
     workers = request.workers or worthwhile_workers(len(layers) * slots[0].size * STEPS_PER_TRY * (LEAST_TRIES + tries))
     share_out(len(layers), min(workers, len(layers)), begin, None)
     slots[layers] = some.slots
-    return found._replace(placement=type(placement).on_live(slots, request.cluster, placement.experts))
+    return found._replace(placement=Placement.on_live(slots, request.cluster, placement.experts))
 
 
 def primaries_over(placement: Placement, nodes: int) -> NDArray[np.int64]:
@@ -94,11 +94,11 @@ def _held(request: Request, placement: Placement) -> NDArray[np.bool_]:
     return np.asarray(Current(request, request.current, request.off_node).held)
 
 
-def _room(request: Request, placement: Placement) -> NDArray[np.int64]:
+def _room(request: Request, placement: Placement, held: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Return how many moves more each layer may make, int64 ``[layers]``: an equal part of what is left."""
     layers = placement.layers
     if request.current is None or np.isinf(request.most_moves):
         return np.full(layers, placement.experts * placement.cluster.gpus)
-    moved = np.count_nonzero(placement.held[:, list(request.cluster.live)] & ~_held(request, placement))
+    moved = np.count_nonzero(placement.held[:, list(request.cluster.live)] & ~held)
     left = max(int(request.most_moves) - int(moved), 0)
     return np.array([left // layers + (layer < left % layers) for layer in range(layers)], np.int64)

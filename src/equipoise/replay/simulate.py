@@ -16,7 +16,7 @@ from equipoise.replay.policies import Afresh
 from equipoise.replay.situation import Situation
 from equipoise.serving.balance import balance
 from equipoise.serving.slot_shares import FILLED
-from equipoise.timing.layer_time import layer_time
+from equipoise.timing.layer_time import error_of_mean, layer_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -101,10 +101,7 @@ class Replay:
             "bytes_between": int(self.bytes_between.sum()),
             "stall_seconds": float(self.stall_seconds.sum()),
             **{f"layer_time_{tokens}": float(time.mean()) for tokens, time in self.layer_time.items()},
-            **{
-                f"layer_time_error_{tokens}": float(np.sqrt((error**2).sum()) / len(error))
-                for tokens, error in self.layer_time_error.items()
-            },
+            **{f"layer_time_error_{tokens}": error_of_mean(some) for tokens, some in self.layer_time_error.items()},
         }
 
 

@@ -15,7 +15,7 @@ from equipoise.planner import plan
 from equipoise.serving.balance import balance
 from equipoise.serving.slot_shares import FILLED
 from equipoise.sizing.cell import Cell
-from equipoise.timing.layer_time import layer_time
+from equipoise.timing.layer_time import error_of_mean, layer_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -104,7 +104,7 @@ def _cell(
         routing=routing,
         par=float(np.mean(pars)),
         layer_time=of_a_layer,
-        error=float(np.sqrt((error**2).sum()) / len(error)),
+        error=error_of_mean(error),
         beyond=any(one.beyond for one in times),
         memory=question.expert_bytes and question.expert_bytes * layers * cluster.slots_per_gpu,
         tokens_per_second=1e6 * batch.tokens / (busy_layers * of_a_layer),

@@ -87,11 +87,7 @@ def fill_layers(
             total = 0.0
             for gpu in range(vessels.gpu_load.size):
                 total += vessels.gpu_load[gpu]
-            least = rules.tolerance * total / vessels.gpu_load.size
-            for _ in range(MOST_SWEEPS):
-                if sweep(load, split, vessels, BEYOND) <= least:
-                    break
-            sweep(load, split, vessels, 1.0)
+            settle(load, split, vessels, MOST_SWEEPS, rules.tolerance * total / vessels.gpu_load.size)
             for n in range(split):
                 for i in range(vessels.first[vessels.split[n]], vessels.first[vessels.split[n] + 1]):
                     slots[vessels.slot[i]] = vessels.given[i]
@@ -133,10 +129,7 @@ def _begin(load: Floats, several: int, primary: Integers, rules: Rules, vessels:
         if load[expert] > rules.floor:
             vessels.split[split] = n
             split += 1
-            start, end = vessels.first[n], vessels.first[n + 1]
-            for i in range(start, end):
-                vessels.given[i] = load[expert] / (end - start)
-                vessels.gpu_load[vessels.gpu[i]] += vessels.given[i]
+            share_evenly(load[expert], vessels.first[n], vessels.first[n + 1], vessels)
         else:
             slots[primary[expert]] = load[expert]
             vessels.gpu_load[primary[expert] // rules.slots_per_gpu] += load[expert]
@@ -144,7 +137,24 @@ def _begin(load: Floats, several: int, primary: Integers, rules: Rules, vessels:
 
 
 @kernel
-def sweep(load: Floats, split: int, vessels: Vessels, beyond: float) -> float:
+def share_evenly(load: float, start: int, end: int, vessels: Vessels) -> None:
+    """Give each of an expert's replicas, from start to end, the same of its load."""
+    for i in range(start, end):
+        vessels.given[i] = load / (end - start)
+        vessels.gpu_load[vessels.gpu[i]] += vessels.given[i]
+
+
+@kernel
+def settle(load: Floats, split: int, vessels: Vessels, most_sweeps: int, least: float) -> None:
+    """Sweep until no replica changes by more than the least, and once more without going beyond."""
+    for _ in range(most_sweeps):
+        if _sweep(load, split, vessels, BEYOND) <= least:
+            break
+    _sweep(load, split, vessels, 1.0)
+
+
+@kernel
+def _sweep(load: Floats, split: int, vessels: Vessels, beyond: float) -> float:
     """Pour every expert once; return the most load that any replica has changed by."""
     most = 0.0
     for n in range(split):

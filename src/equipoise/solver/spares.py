@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from equipoise.solver.compiling import entry, kernel
-from equipoise.solver.fill import BEYOND, Vessels, empty_vessels, sweep
+from equipoise.solver.fill import Vessels, empty_vessels, settle, share_evenly
 
 if TYPE_CHECKING:
     from equipoise.solver.arrays import Flags, Floats, Integers
@@ -219,12 +219,9 @@ def _objective(layer: Layer, sweeps: int, work: Work) -> float:
     vessels, several, mean = work.vessels, _line_up(layer.slots, work), 0.0
     for window in range(layer.weights.size):
         load = layer.loads[window]
-        _share_evenly(load, several, vessels)
+        _share_all_evenly(load, several, vessels)
         even = vessels.gpu_load[_highest(vessels.gpu_load)]
-        for _ in range(sweeps):
-            if sweep(load, several, vessels, BEYOND) <= SETTLED:
-                break
-        sweep(load, several, vessels, 1.0)
+        settle(load, several, vessels, sweeps, SETTLED)
         work.found[window] = _highest(vessels.gpu_load)
         mean += layer.weights[window] * (even + vessels.gpu_load[work.found[window]])
     return mean
@@ -258,16 +255,13 @@ def _line_up(slots: Integers, work: Work) -> int:
 
 
 @kernel
-def _share_evenly(load: Floats, several: int, vessels: Vessels) -> None:
+def _share_all_evenly(load: Floats, several: int, vessels: Vessels) -> None:
     vessels.gpu_load[:] = 0.0
     for expert in range(load.size):
         if vessels.home[expert] >= 0:
             vessels.gpu_load[vessels.home[expert]] += load[expert]
     for n in range(several):
-        start, end = vessels.first[n], vessels.first[n + 1]
-        for i in range(start, end):
-            vessels.given[i] = load[vessels.expert[n]] / (end - start)
-            vessels.gpu_load[vessels.gpu[i]] += vessels.given[i]
+        share_evenly(load[vessels.expert[n]], vessels.first[n], vessels.first[n + 1], vessels)
 
 
 @kernel

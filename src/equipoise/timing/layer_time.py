@@ -190,6 +190,11 @@ def _slowest(
     return np.mean(found, axis=1), np.std(found, axis=1, ddof=1) / len(found[0]) ** 0.5
 
 
+def error_of_mean(errors: NDArray[np.float64]) -> float:
+    """Return the standard error of a mean from those of what it is the mean of, drawn apart from each other."""
+    return float(np.sqrt((errors**2).sum()) / len(errors))
+
+
 def slowest_gpu(gpu_time: NDArray[np.float64], scatter: float, rng: np.random.Generator) -> NDArray[np.float64]:
     """Return the slowest GPU's microseconds in every draw, ``[draws]``, of those of all GPUs, ``[draws, gpus]``.
 

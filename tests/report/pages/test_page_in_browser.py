@@ -33,7 +33,9 @@ def pages(html, expected, tmp_path_factory):
     page = simulation_page(replays, tables, expected, "A replay", [], "equipoise simulate")
     page.save(folder / "replay.html")
     found = size(COUNTS, setups_of(16, [4]), [BATCH, replace(BATCH, tokens=4096)])
-    sizing_page(found, tables_of(found), "The fewest slots.", "GPUs and slots", [], "").save(folder / "size.html")
+    sizing_page(found, tables_of(found, len(COUNTS)), "The fewest slots.", "GPUs and slots", [], "").save(
+        folder / "size.html"
+    )
     return folder
 
 

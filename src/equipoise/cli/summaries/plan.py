@@ -81,7 +81,7 @@ def summary(plan: Plan, loads: Loads, run: Run, times: list[TimeSaved], cost: di
         "locality": plan.locality,
         "current": str(run.current) if run.current else None,
         "routing": plan.routing,
-        "level_layers": int((plan.primaries_over == 0).sum()),
+        "level_layers": int((plan.primaries_over == 0).sum()) if plan.routing == "filled" else None,
         "effort": run.effort,
         "forecast": plan.forecast.used(),
         "scenarios": plan.scenarios.windows,

@@ -100,7 +100,7 @@ def what_was_asked(summary: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def tables_of(found: Sizing, windows: int = 2) -> list[Titled]:
+def tables_of(found: Sizing, windows: int) -> list[Titled]:
     """Return what each choice reaches, a row for each, under titles: PAR and memory, layer times, and tokens served.
 
     What is advised has an asterisk.
