@@ -9,7 +9,8 @@ Every layer is planned by itself. Three steps, each a file of :mod:`equipoise.so
 Then it is **refined** by one of two searches: transfers of replicas from cold experts to hot ones, and swaps, lower the
 peak of one load; relief lowers pressure, over several windows and at a price. From a placement that is live, relief
 alone leads to a better one with few moves; and from one whose groups are each on one node it leads, where they may be
-served elsewhere too, to one that is balanced across the nodes.
+served elsewhere too, to one that is balanced across the nodes. Where a router will fill, every GPU is given its spares
+after that (:mod:`equipoise.planning.spares`).
 """
 
 from __future__ import annotations
