@@ -18,6 +18,13 @@ PUBLIC = {
     "serving/balance.py",
 }
 FROM_OUTSIDE = {"engines", "cli", "solver"}
+# A kernel takes pointers and numbers one by one, and a torch operator what its schema can say.
+ONE_BY_ONE = {
+    "router/kernels/counting.py",
+    "router/kernels/filling.py",
+    "router/kernels/looking_up.py",
+    "router/operators.py",
+}
 
 
 def parameters(function: ast.FunctionDef) -> list[str]:
@@ -32,6 +39,10 @@ def test_no_function_inside_has_more_than_six_parameters():
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.FunctionDef) and len(parameters(node)) > MOST:
                 found[f"{path}: {node.name}"] = parameters(node)
-    inside = {name for name in found if name.split(":")[0] not in PUBLIC and name.split("/")[0] not in FROM_OUTSIDE}
+    inside = {
+        name
+        for name in found
+        if name.split(":")[0] not in PUBLIC | ONE_BY_ONE and name.split("/")[0] not in FROM_OUTSIDE
+    }
     assert not inside
     assert "planner.py: plan" in found

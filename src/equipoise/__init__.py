@@ -25,6 +25,7 @@ from equipoise.planning.plan import Plan
 from equipoise.planning.scenarios import Scenarios
 from equipoise.replay.policies import Afresh, DeepSeekRule, FewMoves, Never, Oracle, WhenWorth
 from equipoise.replay.simulate import Replay, compare, simulate
+from equipoise.router.router import Router
 from equipoise.serving.balance import Balance, balance
 from equipoise.serving.best_split import Split, least_peak_split
 from equipoise.serving.slot_shares import slot_shares
@@ -64,6 +65,7 @@ __all__ = [
     "Placement",
     "Plan",
     "Replay",
+    "Router",
     "Scenarios",
     "Setup",
     "Sizing",
