@@ -24,16 +24,15 @@ DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 def check(case, unpadded=None):
     """Assert that kernels and reference write the same, and look the same up."""
-    held, flat = Held(*(array.to(DEVICE) for array in case.held)), case.picks.flatten().to(DEVICE)
-    expected, entries = reference.fill_table(flat, held, case.rules, unpadded)
-    found, counted = kernels.fill_table(flat, held, case.rules, unpadded)
+    held, picks = Held(*(array.to(DEVICE) for array in case.held)), case.picks.to(DEVICE)
+    expected, entries = reference.fill_table(picks, held, case.rules, unpadded)
+    found, counted = kernels.fill_table(picks, held, case.rules, unpadded)
     assert torch.equal(counted, entries)
     several = entries == TABLE
     assert torch.equal(found[several], expected[several])
     assert torch.equal(found[:, 0], expected[:, 0])
-    top_k = case.picks.shape[1]
-    assert torch.equal(kernels.look_up(flat, top_k, found, entries), reference.look_up(flat, top_k, expected, entries))
-    assert torch.equal(kernels.fill_quotas(flat, held, case.rules), reference.fill_quotas(flat, held, case.rules))
+    assert torch.equal(kernels.look_up(picks, found, entries), reference.look_up(picks, expected, entries))
+    assert torch.equal(kernels.fill_quotas(picks, held, case.rules), reference.fill_quotas(picks, held, case.rules))
 
 
 @settings(max_examples=40)
@@ -51,27 +50,26 @@ def test_a_batch_of_deepseek_v3(tokens, rank, floor):
 @settings(max_examples=10)
 @given(case=cases().filter(lambda case: len(case.picks)), share=st.floats(0, 1))
 def test_padding_is_not_counted(case, share):
-    unpadded = int(case.picks.numel() * share)
+    unpadded = int(len(case.picks) * share)
     check(case, torch.tensor(unpadded, dtype=torch.int32, device=DEVICE))
-    held, flat = case.held, case.picks.flatten()
-    padded = reference.fill_table(flat, held, case.rules, torch.tensor(unpadded))
-    ignored = torch.where(torch.arange(len(flat)) < unpadded, flat, -1)
-    assert all(map(torch.equal, padded, reference.fill_table(ignored, held, case.rules, None)))
+    padded = reference.fill_table(case.picks, case.held, case.rules, torch.tensor(unpadded))
+    ignored = torch.where(torch.arange(len(case.picks))[:, None] < unpadded, case.picks, -1)
+    assert all(map(torch.equal, padded, reference.fill_table(ignored, case.held, case.rules, None)))
 
 
 @pytest.mark.skipif(DEVICE == "cpu", reason="no GPU to capture a graph on")
 def test_a_captured_graph_routes_other_batches():
     case = sample_case(256, 5)
-    held, flat = Held(*(array.to(DEVICE) for array in case.held)), case.picks.flatten().to(DEVICE)
+    held, picks = Held(*(array.to(DEVICE) for array in case.held)), case.picks.to(DEVICE)
 
     def routed():
-        return kernels.look_up(flat, 8, *kernels.fill_table(flat, held, case.rules, None))
+        return kernels.look_up(picks, *kernels.fill_table(picks, held, case.rules, None))
 
     routed()
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         slots = routed()
-    flat.copy_(flat.roll(77).clamp(0, 99))
+    picks.copy_(picks.roll(77).clamp(0, 99))
     graph.replay()
     assert torch.equal(slots, routed())
 

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 ROUTE = "equipoise::route"
 
 
-def route(picks: Tensor, held: Held, rules: RoutingRules, exact: bool = False) -> Tensor:
+def route(
+    picks: Tensor, held: Held, rules: RoutingRules, exact: bool = False, unpadded: Tensor | None = None
+) -> Tensor:
     """Return the slot of each pick, in the shape and type of the picks.
 
     Parameters
@@ -36,32 +38,40 @@ def route(picks: Tensor, held: Held, rules: RoutingRules, exact: bool = False) -
     exact : bool
         Whether each replica gets its quota to the pick, in the order of the tokens; else a token's number in the batch
         chooses in a table, which is quicker.
+    unpadded : Tensor, one int, or None
+        How many tokens come before those of padding, which the table does not count.
     """
     cluster = [rules.cluster.gpus, rules.cluster.nodes, rules.cluster.slots_per_gpu, *rules.cluster.dead]
-    slots: Tensor = _route(picks, *held, cluster, -1 if rules.rank is None else rules.rank, rules.floor, exact)
+    rank = -1 if rules.rank is None else rules.rank
+    slots: Tensor = _route(picks, *held, unpadded, cluster, rank, rules.floor, exact)
     return slots
 
 
 def fill_table(picks: Tensor, held: Held, rules: RoutingRules, unpadded: Tensor | None) -> tuple[Tensor, Tensor]:
     """Return the table that this batch's picks are looked up in; see :func:`equipoise.router.reference.fill_table`."""
-    table, entries = _steps(picks.device.type).fill_table(picks.flatten().contiguous(), held, rules, unpadded)
+    table, entries = _steps(picks.device.type).fill_table(picks.contiguous(), held, rules, unpadded)
     return table, entries
 
 
 def _routed(
-    picks: Tensor, log2phy: Tensor, logcnt: Tensor, cluster: Sequence[int], rank: int, floor: int, exact: bool
+    picks: Tensor,
+    log2phy: Tensor,
+    logcnt: Tensor,
+    unpadded: Tensor | None,
+    cluster: Sequence[int],
+    rank: int,
+    floor: int,
+    exact: bool,
 ) -> Tensor:
-    gpus, nodes, slots_per_gpu, *dead = cluster
-    held, flat = Held(log2phy, logcnt), picks.flatten().contiguous()
-    if not len(flat):
+    if not picks.numel():
         return torch.empty_like(picks)
+    gpus, nodes, slots_per_gpu, *dead = cluster
     rules = RoutingRules(Cluster(gpus, nodes, slots_per_gpu, dead), len(logcnt), None if rank < 0 else rank, floor)
-    steps = _steps(picks.device.type)
+    held, steps, picks = Held(log2phy, logcnt), _steps(picks.device.type), picks.contiguous()
     if exact:
-        slots = in_order(flat, steps.fill_quotas(flat, held, rules), log2phy)
-    else:
-        slots = steps.look_up(flat, picks.shape[-1], *steps.fill_table(flat, held, rules, None))
-    return slots.view(picks.shape)
+        return in_order(picks, steps.fill_quotas(picks, held, rules), log2phy)
+    slots: Tensor = steps.look_up(picks, *steps.fill_table(picks, held, rules, unpadded))
+    return slots
 
 
 @cache
@@ -71,6 +81,9 @@ def _steps(device: str) -> Any:
     return import_module("equipoise.router." + ("kernels.launching" if kernels else "reference"))
 
 
-_schema = "(Tensor picks, Tensor log2phy, Tensor logcnt, int[] cluster, int rank, int floor, bool exact) -> Tensor"
-_route = torch.library.custom_op(ROUTE, _routed, mutates_args=(), schema=_schema)
+_SCHEMA = (
+    "(Tensor picks, Tensor log2phy, Tensor logcnt, Tensor? unpadded, int[] cluster, int rank, int floor, bool exact)"
+    " -> Tensor"
+)
+_route = torch.library.custom_op(ROUTE, _routed, mutates_args=(), schema=_SCHEMA)
 _route.register_fake(lambda picks, *others: torch.empty_like(picks))

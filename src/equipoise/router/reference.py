@@ -45,14 +45,14 @@ def fill_table(picks: Tensor, held: Held, rules: RoutingRules, unpadded: Tensor 
 
     Parameters
     ----------
-    picks : Tensor, int32 or int64 ``[picks]``
-        Experts that the batch picks, token by token; what is none is not counted.
+    picks : Tensor, int32 or int64 ``[tokens, top_k]``
+        Experts that the batch picks; what is none is not counted.
     held : Held
         Their slots.
     rules : RoutingRules
         Of the cluster, and what is not split.
     unpadded : Tensor, one int, or None
-        How many picks there are before those of padding.
+        How many tokens come before those of padding, which are not counted.
 
     Returns
     -------
@@ -80,9 +80,9 @@ def fill_quotas(picks: Tensor, held: Held, rules: RoutingRules) -> Tensor:
     return ends
 
 
-def look_up(picks: Tensor, top_k: int, table: Tensor, entries: Tensor) -> Tensor:
+def look_up(picks: Tensor, table: Tensor, entries: Tensor) -> Tensor:
     """Return the slot in the table of each pick, by the number of its token; what is no expert passes through."""
-    token = torch.arange(len(picks), device=picks.device) // top_k
+    token = torch.arange(len(picks), device=picks.device)[:, None]
     inside = (picks >= 0) & (picks < len(entries))
     expert = torch.where(inside, picks, 0).long()
     entry = ((token * HASH) & 0xFFFFFFFF) % entries[expert]
@@ -94,9 +94,9 @@ def _filled(picks: Tensor, held: Held, rules: RoutingRules, unpadded: Tensor | N
     counted = picks if unpadded is None else picks[torch.arange(len(picks), device=picks.device) < unpadded]
     counted = counted[(counted >= 0) & (counted < rules.experts)]
     counts = torch.bincount(counted.long(), minlength=rules.experts)
-    rows, units = _rows(counts, held, rules), units_of(len(picks))
+    rows, units = _rows(counts, held, rules), units_of(picks.numel())
     fixed = units * _of_single_replicas(counts, rows, held, rules) + _distance(units * counts.sum(), rules)
-    return rows, _settled(rows, fixed, rules, len(picks)).cumsum(dim=1)
+    return rows, _settled(rows, fixed, rules, picks.numel()).cumsum(dim=1)
 
 
 def _rows(counts: Tensor, held: Held, rules: RoutingRules) -> Rows:

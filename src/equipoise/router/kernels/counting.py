@@ -61,6 +61,7 @@ def count_kernel(
     logcnt: tl.tensor,
     found: tl.tensor,
     size: tl.tensor,
+    top_k: tl.tensor,
     experts: tl.tensor,
     columns: tl.tensor,
     slots_per_gpu: tl.tensor,
@@ -73,9 +74,10 @@ def count_kernel(
 ) -> None:
     """Count BLOCKS blocks of picks; each program writes what it found.
 
-    picks: ``[size]``. unpadded: how many of them count, one number. found: ``[programs, CODES]``, written.
+    picks: ``[size]``, of tokens with top_k each, of which the first ``unpadded`` count. found: ``[programs, CODES]``,
+    written.
     """
-    end = tl.load(unpadded).to(tl.int32) if HAS_PADDING else size
+    end = tl.load(unpadded).to(tl.int32) * top_k if HAS_PADDING else size
     _, code = codes_of(log2phy, logcnt, experts, columns, slots_per_gpu, EXPERTS, ROWS)
     counts = tl.zeros((CODES,), tl.int32)
     for block in tl.static_range(BLOCKS):

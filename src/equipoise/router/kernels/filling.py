@@ -123,6 +123,7 @@ def fill_kernel(
     out: tl.tensor,
     entries: tl.tensor,
     size: tl.tensor,
+    top_k: tl.tensor,
     programs: tl.tensor,
     experts: tl.tensor,
     columns: tl.tensor,
@@ -150,9 +151,9 @@ def fill_kernel(
 ) -> None:
     """Share the picks of every row over its replicas, and write where each pick goes.
 
-    picks: ``[size]``, of which the first ``unpadded`` count. found: ``[programs, CODES]``, what the picks were counted
-    to be; unless COUNTED this counts them itself. log2phy: ``[experts, columns]``. logcnt: ``[experts]``. scratch:
-    ``[slots]``, overwritten. rank: -1 where all route the same tokens.
+    picks: ``[size]``, of tokens with top_k each, of which the first ``unpadded`` count. found: ``[programs, CODES]``,
+    what the picks were counted to be; unless COUNTED this counts them itself. log2phy: ``[experts, columns]``. logcnt:
+    ``[experts]``. scratch: ``[slots]``, overwritten. rank: -1 where all route the same tokens.
 
     Written: out, the table ``[experts, 64]``, of experts with a single replica the first entry alone, and entries
     ``[experts]``, how many count; or IN_ORDER out ``[experts, REPLICAS]``, where in an expert's picks each part ends.
@@ -162,7 +163,7 @@ def fill_kernel(
         program, each_code = tl.arange(0, PROGRAMS)[:, None], tl.arange(0, CODES)[None, :]
         counts = tl.sum(tl.load(found + program * CODES + each_code, mask=program < programs, other=0), 0)
     else:
-        end = tl.load(unpadded).to(tl.int32) if HAS_PADDING else size
+        end = tl.load(unpadded).to(tl.int32) * top_k if HAS_PADDING else size
         counts = counted(picks, 0, end, code, experts, BLOCK, CODES)
 
     each_expert, each_row, gpu_number = tl.arange(0, EXPERTS), tl.arange(0, ROWS), tl.arange(0, GPUS)

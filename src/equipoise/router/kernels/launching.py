@@ -39,9 +39,9 @@ def fill_quotas(picks: Tensor, held: Held, rules: RoutingRules) -> Tensor:
     return ends
 
 
-def look_up(picks: Tensor, top_k: int, table: Tensor, entries: Tensor) -> Tensor:
+def look_up(picks: Tensor, table: Tensor, entries: Tensor) -> Tensor:
     """Return the slot in the table of each pick, by the number of its token; what is no expert passes through."""
-    slots, size = torch.empty_like(picks), len(picks)
+    slots, size, top_k = torch.empty_like(picks), picks.numel(), picks.shape[1]
     grid = (triton.cdiv(size, LOOK_UP_BLOCK),)
     look_up_kernel[grid](picks, table, entries, slots, size, top_k, len(entries), BLOCK=LOOK_UP_BLOCK)
     return slots
@@ -51,7 +51,7 @@ def _fill(
     picks: Tensor, held: Held, rules: RoutingRules, unpadded: Tensor | None, out: Tensor, entries: Tensor | None
 ) -> None:
     """Fill, and write the table and its entries, or without these the quotas."""
-    size, cluster = len(picks), rules.cluster
+    size, top_k, cluster = picks.numel(), picks.shape[1], rules.cluster
     gpus = power_of_two(cluster.gpus)
     facts = rules.experts, held.log2phy.stride(0), cluster.slots_per_gpu
     shapes: dict[str, Any] = {
@@ -67,12 +67,12 @@ def _fill(
         programs = triton.cdiv(blocks, each)
         found = picks.new_empty((programs, shapes["CODES"]), dtype=torch.int32)
         of_blocks = {"BLOCK": COUNT_BLOCK, "BLOCKS": each}
-        count_kernel[(programs,)](picks, unpadded, *held, found, size, *facts, **of_blocks, **shapes)
+        count_kernel[(programs,)](picks, unpadded, *held, found, size, top_k, *facts, **of_blocks, **shapes)
     scratch = picks.new_empty((cluster.slots,), dtype=torch.int32)
     rank = -1 if rules.rank is None else rules.rank
     of_cluster = cluster.gpus, cluster.gpus_per_node, rank, rules.ranks, rules.turn, rules.floor
     fill_kernel[(1,)](
-        *(picks, unpadded, found, *held, scratch, out, entries, size, programs, *facts, *of_cluster),
+        *(picks, unpadded, found, *held, scratch, out, entries, size, top_k, programs, *facts, *of_cluster),
         COUNTED=size > FEW,
         IN_ORDER=entries is None,
         BLOCK=power_of_two(min(size, FEW)),
