@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from equipoise import InputError
+from equipoise import ExpertCost, InputError, read_cost, write_cost
 from equipoise.engines.settings import Settings, read_settings
+from equipoise.timing.known_models import MODELS
 
-ALL = Settings(max_moves=0.05, min_gain=0.01, locality="soft", off_node=0.08, forecast="last")
+ALL = Settings(
+    max_moves=0.05, min_gain=0.01, locality="soft", off_node=0.08, routing="filled", floor=99, forecast="last"
+)
 
 
 def test_without_any_variable_the_defaults_hold():
@@ -21,6 +24,8 @@ def test_variables_name_every_setting():
             "EQUIPOISE_MIN_GAIN": "1%",
             "EQUIPOISE_LOCALITY": "soft",
             "EQUIPOISE_OFF_NODE": "0.08",
+            "EQUIPOISE_ROUTING": "filled",
+            "EQUIPOISE_FLOOR": "99",
             "EQUIPOISE_FORECAST": "last",
         }
     )
@@ -29,7 +34,8 @@ def test_variables_name_every_setting():
 
 def test_a_file_names_them_too(tmp_path):
     path = tmp_path / "equipoise.toml"
-    path.write_text('max_moves = "5%"\nmin_gain = 0.01\nlocality = "soft"\noff_node = "8%"\nforecast = "last"\n')
+    plan, route = 'max_moves = "5%"\nmin_gain = 0.01\n', 'routing = "filled"\nfloor = 99\nforecast = "last"\n'
+    path.write_text(plan + 'locality = "soft"\noff_node = "8%"\n' + route)
     assert read_settings({"EQUIPOISE_SETTINGS": str(path)}) == ALL
 
 
@@ -38,6 +44,12 @@ def test_moves_are_a_number_or_a_share(tmp_path):
     path.write_text("max_moves = 500")
     assert read_settings({"EQUIPOISE_SETTINGS": str(path)}).max_moves == 500
     assert read_settings({"EQUIPOISE_MAX_MOVES": "500"}).max_moves == 500
+
+
+def test_the_floor_may_come_from_a_cost(tmp_path):
+    path = str(tmp_path / "cost.json")
+    write_cost(ExpertCost.roofline("H100", MODELS["deepseek-v3"], "fp8"), path)
+    assert read_settings({"EQUIPOISE_FLOOR": path}).floor == read_cost(path).floor - 1
 
 
 @pytest.mark.parametrize(
@@ -51,6 +63,9 @@ def test_moves_are_a_number_or_a_share(tmp_path):
         ({"EQUIPOISE_MIN_GAIN": "101%"}, "EQUIPOISE_MIN_GAIN: '101%' is no share"),
         ({"EQUIPOISE_OFF_NODE": ""}, "EQUIPOISE_OFF_NODE: '' is no share"),
         ({"EQUIPOISE_LOCALITY": "loose"}, "EQUIPOISE_LOCALITY: it is 'loose'; expected 'strict', 'soft'"),
+        ({"EQUIPOISE_ROUTING": "full"}, "EQUIPOISE_ROUTING: it is 'full'; expected 'even', 'filled'"),
+        ({"EQUIPOISE_FLOOR": "-1"}, "EQUIPOISE_FLOOR: '-1' is neither a number of picks nor a cost file"),
+        ({"EQUIPOISE_FLOOR": "/nowhere/cost.json"}, "EQUIPOISE_FLOOR: /nowhere/cost.json: No such file"),
         (
             {"EQUIPOISE_LOCALITY": "none", "EQUIPOISE_OFF_NODE": "5%"},
             "EQUIPOISE_OFF_NODE is 0.05 but EQUIPOISE_LOCALITY is 'none'",

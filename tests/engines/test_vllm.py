@@ -15,10 +15,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from equipoise import Cluster, Placement, balance
+from equipoise import Cluster, Placement, balance, plan
 from equipoise.engines.live import live_settings
+from equipoise.engines.routing import vllm as routing
 from equipoise.engines.vllm import EquipoisePolicy, register
 from equipoise.migration.migration import count_moves
+from equipoise.router.primary_first import primary_first
 
 torch = pytest.importorskip("torch")
 
@@ -273,6 +275,32 @@ def test_vllms_asynchronous_worker_replans_and_schedules(new_state, vllm_state):
     for layer in range(LAYERS):
         vllm_state._commit_eplb_maps_for_layer(model_state, new[layer], layer)
     np.testing.assert_array_equal(maps_agree(model_state).phy2log, new.numpy())
+
+
+def test_with_filled_routing_maps_have_the_primary_first(new_state, vllm_state, monkeypatch, set_variable):
+    import vllm.distributed
+
+    for owner, name in ((vllm_state, "compute_logical_maps"), (vllm_state.EplbState, "add_model")):
+        monkeypatch.setattr(owner, name, getattr(owner, name))
+    monkeypatch.setattr(vllm.distributed, "get_ep_group", lambda: SimpleNamespace(world_size=GPUS, rank_in_group=0))
+    set_variable("EQUIPOISE_ROUTING", "filled")
+    routing.install.cache_clear()
+    register()
+    state, model_state, _ = new_state(use_async=False)
+
+    def check():
+        placement = Placement(model_state.physical_to_logical_map.numpy().copy(), CLUSTER, EXPERTS)
+        slots = primary_first(placement)
+        np.testing.assert_array_equal(model_state.logical_to_physical_map.numpy()[:, :, : slots.shape[2]], slots)
+        return placement
+
+    check()
+    loads = record_loads(model_state)
+    state.rearrange()
+    nodes = Cluster(gpus=GPUS, nodes=2, slots_per_gpu=3)
+    filled = plan(loads, nodes, groups=4, current=IN_ORDER, routing="filled").placement
+    np.testing.assert_array_equal(check().phy2log, filled.phy2log)
+    routing.install.cache_clear()
 
 
 @pytest.fixture

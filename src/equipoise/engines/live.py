@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from equipoise.engines.settings import Settings
     from equipoise.planning.plan import Plan
+    from equipoise.planning.request import PlannedRouting
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,12 +43,15 @@ class EngineCall:
         Expert groups; 1 where any expert may live anywhere.
     live : ndarray of int ``[layers, slots]`` or None
         The expert in each slot now, -1 in an empty one; perhaps of more GPUs, or fewer. None before there is any.
+    routing : "even" or "filled"
+        How the engine will share picks over replicas.
     """
 
     loads: NDArray[Any]
     cluster: Cluster
     groups: int
     live: NDArray[Any] | None
+    routing: PlannedRouting = "even"
 
     @property
     def experts(self) -> int:
@@ -68,9 +72,9 @@ def live_settings() -> Settings:
 
 
 @cache
-def prepare() -> None:
+def prepare(routing: PlannedRouting) -> None:
     """Get ready once in a process, before the first plan that anybody waits for."""
-    warm_up(windows=2)
+    warm_up(windows=2, routing=routing)
 
 
 def same_parameters(ours: Callable[..., Any], theirs: Callable[..., Any]) -> bool:
@@ -103,7 +107,7 @@ def replanned(call: EngineCall, settings: Settings, log: Logger) -> Placement:
         If neither can be had: planning fails, and what is live does not hold every expert on this cluster.
     """
     try:
-        prepare()
+        prepare(call.routing)
         start = perf_counter()
         result = _plan(call, settings)
         log.info("%s", _line(result, call, settings, perf_counter() - start))
@@ -126,6 +130,7 @@ def _plan(call: EngineCall, settings: Settings) -> Plan:
         locality=locality,
         off_node=off_node,
         current=current,
+        routing=call.routing,
         **(settings.limits if current else {}),
     )
 

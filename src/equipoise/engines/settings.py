@@ -9,13 +9,15 @@ from functools import cached_property
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from equipoise.errors import InputError, check_choice, check_share, setting, unquoted
 from equipoise.forecasting.forecast import AUTO, Method
+from equipoise.formats import read_cost
 from equipoise.formats.files.refusals import naming
 from equipoise.placement import Locality
-from equipoise.planning.request import checked_locality
+from equipoise.planning.request import PlannedRouting, checked_locality
+from equipoise.router.rules import FLOOR
 from equipoise.units import moves_of, share_of
 
 if TYPE_CHECKING:
@@ -45,6 +47,11 @@ class Settings:
         Whether experts stay on their group's node; None for strict, or soft where ``off_node`` is given.
     off_node : float or None
         Share of the load that may be served off its group's home node.
+    routing : "even" or "filled"
+        Whether the engine's own rule shares an expert's picks over its replicas, or our router fills; plans are made
+        for that.
+    floor : int
+        Picks, of all GPUs together, up to which the router does not split an expert.
     forecast : str
         What stands for the traffic to come; see :func:`equipoise.forecasting.forecast.forecast`.
 
@@ -63,11 +70,14 @@ class Settings:
     min_gain: float = 0.0
     locality: Locality | None = None
     off_node: float | None = None
+    routing: PlannedRouting = "even"
+    floor: int = FLOOR
     forecast: Method = AUTO
 
     def __post_init__(self) -> None:
         check_share(setting("min_gain"), self.min_gain)
         check_choice(setting("forecast"), self.forecast, get_args(Method))
+        check_choice(setting("routing"), self.routing, get_args(PlannedRouting))
         checked_locality(self.locality, self.off_node, groups=2)
 
     @property
@@ -153,20 +163,32 @@ def _instead_of(name: str, named: Callable[[str], str]) -> str:
     return f"did you mean {named(near[0])}?" if near else f"expected {', '.join(map(named, MEANING))}"
 
 
-def _locality_of(text: str) -> Locality:
-    check_choice("it", text, get_args(Locality))
-    return cast("Locality", text)
+def _one_of(choices: tuple[str, ...]) -> Callable[[str], str]:
+    def chosen(text: str) -> str:
+        check_choice("it", text, choices)
+        return text
+
+    return chosen
 
 
-def _method_of(text: str) -> Method:
-    check_choice("it", text, get_args(Method))
-    return cast("Method", text)
+def _floor_of(text: str) -> int:
+    """Return a number of picks, or what a file of a cost says."""
+    if text.isdecimal():
+        return int(text)
+    if not Path(text).suffix:
+        raise InputError(f"{text!r} is neither a number of picks nor a cost file; expected such as 256 or cost.json")
+    floor = read_cost(text).floor
+    if floor is None:
+        raise InputError(f"by the cost in {text} it never pays to split an expert; leave the routing even")
+    return floor - 1
 
 
 MEANING: dict[str, Callable[[str], Any]] = {
     "max_moves": moves_of,
     "min_gain": share_of,
-    "locality": _locality_of,
+    "locality": _one_of(get_args(Locality)),
     "off_node": share_of,
-    "forecast": _method_of,
+    "routing": _one_of(get_args(PlannedRouting)),
+    "floor": _floor_of,
+    "forecast": _one_of(get_args(Method)),
 }

@@ -10,12 +10,16 @@ import numpy as np
 
 from equipoise.engines.live import EngineCall, cluster_of, live_settings, prepare, replanned, same_parameters
 from equipoise.errors import InputError
+from equipoise.router.primary_first import primary_first
 
 if TYPE_CHECKING:
     from enum import Enum
 
     import torch
     from numpy.typing import NDArray
+
+    from equipoise.engines.settings import Settings
+    from equipoise.planning.request import PlannedRouting
 
 REPLACED = "sglang.srt.eplb.eplb_algorithms.rebalance_experts"
 
@@ -42,9 +46,18 @@ def register() -> None:
             "Equipoise does not fit the algorithms of this SGLang, which plans by itself; expected SGLang 0.5.23"
         )
         return
-    prepare()
+    prepare(routed(settings))
     HookRegistry.register(REPLACED, rebalance_experts, HookType.REPLACE)
     log.info("Equipoise plans in the place of SGLang's algorithms; settings %s: %s", settings.digest, settings)
+
+
+def routed(settings: Settings) -> PlannedRouting:
+    """Install what the settings say of routing, if that is not done; return what plans are to be made for."""
+    if settings.routing == "even":
+        return "even"
+    from equipoise.engines.routing import sglang
+
+    return "filled" if sglang.install() else "even"
 
 
 def rebalance_experts(
@@ -90,9 +103,12 @@ def rebalance_experts(
     grouped = algorithm.name.endswith("_hierarchical")
     dead = _dead_ranks(gpus) if algorithm.name.startswith("elasticity_aware") else []
     cluster, groups = cluster_of(num_physical_experts, gpus, num_nodes, num_groups if grouped else 1, dead)
-    call = EngineCall(tokens_per_expert.cpu().numpy(), cluster, groups, _live())
-    placement = replanned(call, live_settings(), log)
-    three = np.maximum(placement.phy2log, 0), placement.log2phy, placement.logcnt
+    settings = live_settings()
+    routing = routed(settings)
+    call = EngineCall(tokens_per_expert.cpu().numpy(), cluster, groups, _live(), routing)
+    placement = replanned(call, settings, log)
+    slots = placement.log2phy if routing == "even" else primary_first(placement)
+    three = np.maximum(placement.phy2log, 0), slots, placement.logcnt
     phy2log, log2phy, logcnt = (torch.from_numpy(array) for array in three)
     return phy2log, log2phy, logcnt
 

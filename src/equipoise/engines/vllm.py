@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from importlib.util import find_spec
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     import torch
+
+    from equipoise.engines.settings import Settings
+    from equipoise.planning.request import PlannedRouting
 
 # Below vLLM's own logger, so that the lines go where its lines go.
 log = logging.getLogger("vllm.equipoise")
@@ -35,6 +39,7 @@ def register() -> None:
         log.warning("Equipoise does not fit the EPLB policies of this vLLM, which plans by itself; expected vLLM 0.33")
         return
     log.info("Equipoise plans in the place of vLLM's default policy; settings %s: %s", settings.digest, settings)
+    routed(settings)
     AbstractEplbPolicy.register(EquipoisePolicy)
     EPLB_POLICIES["default"] = EquipoisePolicy
 
@@ -45,6 +50,19 @@ def _fits(theirs: Callable[..., Any]) -> bool:
 
     one_result = signature(theirs).return_annotation in (torch.Tensor, "torch.Tensor")
     return one_result and same_parameters(EquipoisePolicy.rebalance_experts, theirs)
+
+
+def routed(settings: Settings) -> PlannedRouting:
+    """Install what the settings say of routing, if that is not done; return what plans are to be made for."""
+    if settings.routing == "even":
+        return "even"
+    from equipoise.engines.routing import vllm, vllm_ascend
+
+    fills = vllm.install(settings.floor)
+    if find_spec("vllm_ascend"):  # there a table takes the place of a fill
+        vllm_ascend.install(settings.floor)
+        return "even"
+    return "filled" if fills else "even"
 
 
 class EquipoisePolicy:
@@ -90,4 +108,6 @@ class EquipoisePolicy:
         loads = weight.detach().double().cpu().numpy()[None]
         live = None if old_global_expert_indices is None else old_global_expert_indices.cpu().numpy()
         cluster, groups = cluster_of(num_replicas, num_ranks, num_nodes, num_groups, dead=[])
-        return torch.tensor(replanned(EngineCall(loads, cluster, groups, live), live_settings(), log).phy2log)
+        settings = live_settings()
+        call = EngineCall(loads, cluster, groups, live, routed(settings))
+        return torch.tensor(replanned(call, settings, log).phy2log)

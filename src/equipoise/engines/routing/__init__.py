@@ -1,0 +1,1 @@
+"""Filled routing inside engines: one file for each, installed where ``EQUIPOISE_ROUTING`` is ``filled``."""
