@@ -18,7 +18,7 @@ from benchmarks.engines import HOW_TO_GET as HOW_TO_GET_VLLM
 from benchmarks.engines import call, called_of, import_vllm
 from benchmarks.filled import fill_ahead
 from benchmarks.layer_time import choose_slots, foretell, read_timings
-from benchmarks.loads import RECORDED, cases_of, counts_of
+from benchmarks.loads import RECORDED, cases_of, counts_of, read_counts
 from benchmarks.peers import HOW_TO_GET, load_peers
 from benchmarks.planner import Equipoise
 from benchmarks.replanning import replan
@@ -37,8 +37,11 @@ from benchmarks.report import (
     filled_json,
     filled_table,
     foretold_table,
+    kernels_table,
     replanning_json,
     replanning_table,
+    routed_table,
+    router_json,
     scale_json,
     scale_table,
     show,
@@ -49,7 +52,7 @@ from benchmarks.report import (
 from benchmarks.scale import scale
 from benchmarks.series import SERIES
 from benchmarks.windows import time_windows
-from equipoise import InputError
+from equipoise import InputError, sample_loads
 from equipoise.planning.effort import Effort
 
 if TYPE_CHECKING:
@@ -153,6 +156,24 @@ def filled_command(
     found = [(series, fill_ahead(series, loads, beside_peers)) for series in _chosen(list(SERIES), only)]
     _print(filled_json if as_json else filled_table, found)
     _say_how_to_get(peers)
+
+
+@app.command("router")
+def router_command(loads: RecordedLoads = RECORDED_HERE, as_json: AsJson = False) -> None:
+    """Route batches by filling, beside vLLM's hash; on a GPU, check and time the kernels too."""
+    from benchmarks.router import route_batches
+    from benchmarks.router_on_gpu import time_kernels
+
+    counts = read_counts(loads, "deepseek_v3_sglang_ep") if loads else sample_loads().counts.astype(int)
+    routed, timed = route_batches(counts), time_kernels()
+    if as_json:
+        typer.echo(router_json(routed, timed))
+        return
+    show(routed_table(routed))
+    if timed:
+        show(kernels_table(timed))
+    else:
+        typer.echo("No GPU here: the kernels were not timed.")
 
 
 @app.command("windows")

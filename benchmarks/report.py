@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from benchmarks.layer_time import Chosen, Foretold
     from benchmarks.replanning import Replanned
     from benchmarks.replanning_cases import Replanning
+    from benchmarks.router import Routed
+    from benchmarks.router_on_gpu import Timed
     from benchmarks.scale import Scaled
     from benchmarks.series import Series
     from benchmarks.windows import Windowed
@@ -79,6 +81,28 @@ def filled_table(found: Sequence[tuple[Series, Sequence[Filled]]]) -> Table:
 
 def _filled(one: Filled) -> tuple[str, ...]:
     return one.planner, *(f"{par:.4f}" for par in (one.even, one.few, one.many, one.every))
+
+
+def routed_table(found: Sequence[Routed]) -> Table:
+    """Return what each way of routing makes of the same batches."""
+    table = Table("picks of a GPU", "routing", "PAR together", "stay on the GPU", "leave the node")
+    for one in found:
+        table.add_row(f"{one.picks:,}", one.way, f"{one.par:.4f}", f"{one.kept:.2%}", f"{one.leaving:.2%}")
+    return table
+
+
+def kernels_table(found: Sequence[Timed]) -> Table:
+    """Return what the router's kernels take, and whether they are right and meet their targets."""
+    table = Table("slots/GPUs", "picks", "look-up, us", "fill, us", "target", "as the reference")
+    for one in found:
+        told = "yes" if one.same else "NO"
+        times = (
+            f"{one.look_up:.1f}",
+            f"{one.fill:.1f}",
+            f"{one.target:.1f}{'' if one.fill <= one.target else ', missed'}",
+        )
+        table.add_row(f"{one.slots}/{one.gpus}", f"{one.picks:,}", *times, told)
+    return table
 
 
 def windows_table(found: Sequence[Windowed]) -> Table:
@@ -174,6 +198,11 @@ def filled_json(found: Sequence[tuple[Series, Sequence[Filled]]]) -> str:
         asdict(series) | {"planners": [asdict(one) | {"misses": filled_misses(series, one)} for one in results]}
         for series, results in found
     )
+
+
+def router_json(routed: Sequence[Routed], timed: Sequence[Timed]) -> str:
+    """Return both as JSON: what is routed, and the kernels' times."""
+    return json.dumps({"routed": [asdict(one) for one in routed], "kernels": [asdict(one) for one in timed]}, indent=2)
 
 
 def windows_json(found: Sequence[Windowed]) -> str:
