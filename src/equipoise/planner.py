@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from equipoise.cluster import Cluster
 from equipoise.forecasting.forecast import AUTO, expect
 from equipoise.planning.afresh import plan_afresh
+from equipoise.planning.filled_replanning import replan_filled
 from equipoise.planning.plan import Plan
 from equipoise.planning.replanning import replan
 from equipoise.planning.request import Request
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from equipoise.placement import Locality, Placement
     from equipoise.planning.effort import Effort
     from equipoise.planning.request import PlannedRouting
+    from equipoise.planning.searching import Found
 
 
 def plan(
@@ -138,10 +140,15 @@ def plan(
     )
     expected = expect(request, forecast)
     planned = request.serving(expected.scenarios)
-    found = replan(planned, planned.current) if planned.current else plan_afresh(planned)
-    if planned.routing == "filled":
-        found = with_spares(planned, found)
-    return Plan.of(planned, expected, found)
+    return Plan.of(planned, expected, _found(planned))
+
+
+def _found(request: Request) -> Found:
+    """Plan for the routing that is asked for, afresh or from what is live."""
+    if request.routing == "filled":
+        live = request.current
+        return replan_filled(request, live) if live else with_spares(request, plan_afresh(request))
+    return replan(request, request.current) if request.current else plan_afresh(request)
 
 
 def warm_up(replanning: bool = True, windows: int = 1, routing: PlannedRouting = "even") -> None:
@@ -162,4 +169,4 @@ def warm_up(replanning: bool = True, windows: int = 1, routing: PlannedRouting =
         loads = Scenarios(number * [[[1, 1]]])
         tiny = plan(loads, Cluster(gpus=2, nodes=2), groups=2, routing=routing).placement
         if replanning:
-            plan(loads, tiny.cluster, groups=2, current=tiny)
+            plan(loads, tiny.cluster, groups=2, current=tiny, routing=routing)

@@ -82,6 +82,30 @@ def test_with_any_moves_a_re_plan_is_level_and_from_a_level_placement_it_stays_s
     assert later.moved_share <= 0.1
 
 
+def test_spares_move_first_where_traffic_shifts_a_little():
+    start = plan(LOADS, CLUSTER, routing="filled").placement
+    for budget in (0.02, None):
+        later = plan(COMING[:2], CLUSTER, current=start, max_moves=budget, routing="filled")
+        assert (later.primaries_over == 0).all()
+        assert 0 < later.moved_share < 0.1
+        assert later.par.mean() < later.par_before.mean()
+
+
+def test_other_replicas_move_where_that_is_worth_it():
+    start = plan(LOADS, CLUSTER, routing="filled").placement
+    shifted = np.roll(LOADS.counts, 100, axis=2)
+    later = plan(shifted, CLUSTER, current=start, routing="filled")
+    assert later.moved_share > 0.3
+    assert later.par.mean() < 1.02
+
+
+def test_what_gains_too_little_by_filled_par_moves_nothing():
+    start = plan(LOADS, CLUSTER, routing="filled").placement
+    stays = plan(COMING[:2], CLUSTER, current=start, min_gain=0.5, routing="filled")
+    assert np.array_equal(stays.placement.phy2log, start.phy2log)
+    assert 1 <= stays.declined < stays.par_before.mean()
+
+
 def test_groups_stay_on_their_nodes():
     found = plan(LOADS, CLUSTER, groups=8, routing="filled")
     found.placement.validate()
