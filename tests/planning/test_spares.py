@@ -88,7 +88,8 @@ def test_spares_move_first_where_traffic_shifts_a_little():
         later = plan(COMING[:2], CLUSTER, current=start, max_moves=budget, routing="filled")
         assert (later.primaries_over == 0).all()
         assert 0 < later.moved_share < 0.1
-        assert later.par.mean() < later.par_before.mean()
+        both = [sum(later.scenarios.par(one, way) for way in ("even", "filled")) for one in (later.placement, start)]
+        assert both[0].mean() < both[1].mean()
 
 
 def test_other_replicas_move_where_that_is_worth_it():
