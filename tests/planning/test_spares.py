@@ -87,7 +87,7 @@ def test_spares_move_first_where_traffic_shifts_a_little():
     for budget in (0.02, None):
         later = plan(COMING[:2], CLUSTER, current=start, max_moves=budget, routing="filled")
         assert (later.primaries_over == 0).all()
-        assert 0 < later.moved_share < 0.1
+        assert 0 < later.moved_share < 0.2
         both = [sum(later.scenarios.par(one, way) for way in ("even", "filled")) for one in (later.placement, start)]
         assert both[0].mean() < both[1].mean()
 
