@@ -15,7 +15,7 @@ from equipoise.errors import InputError
 from equipoise.migration.migration import Migration
 from equipoise.placement import Placement
 from equipoise.runtime.agreement import agree, all_did
-from equipoise.runtime.rounds import rounds_of
+from equipoise.runtime.rounds import first_arrivals, rounds_of
 from equipoise.runtime.slot_bytes import bytes_of_slot, check_tensors, empty_slot, slot_bytes
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class ExpertExchange:
         try:
             self._migration = migration if isinstance(migration, Migration) else Migration(*migration)
             self._gpus = _taking_part(self._migration)
-            self._first = _first_arrivals(self._migration)
+            self._first = first_arrivals(self._migration)
             self._check()
             sizes = np.array([bytes_of_slot(layer) for layer in tensors], np.int64)
             self._rounds = rounds_of(self._migration, sizes, buffer_bytes)
@@ -274,17 +274,6 @@ def _taking_part(migration: Migration) -> list[int]:
     clusters = migration.before.cluster, migration.after.cluster
     dead = {*clusters[0].dead, *clusters[1].dead}
     return [gpu for gpu in range(max(cluster.gpus for cluster in clusters)) if gpu not in dead]
-
-
-def _first_arrivals(migration: Migration) -> NDArray[np.int64]:
-    """Return of each row that of the same expert which reaches the same GPU first: it is sent once."""
-    keys = np.stack([migration.layer, migration.gpu, migration.expert])
-    in_time = np.lexsort((migration.batch, *keys[::-1]))
-    new = np.ones(len(in_time), np.bool_)
-    new[1:] = (keys[:, in_time[1:]] != keys[:, in_time[:-1]]).any(axis=0)
-    first = np.empty(len(in_time), np.int64)
-    first[in_time] = in_time[np.maximum.accumulate(np.where(new, np.arange(len(in_time)), 0))]
-    return first
 
 
 def _on_larger(migration: Migration) -> Placement:

@@ -141,3 +141,14 @@ def _takeable(migration: Migration, slots: NDArray[np.int64], rows: Rows) -> Row
         if not keeps.any():
             return rows
         rows = rows[~keeps]
+
+
+def first_arrivals(migration: Migration) -> Rows:
+    """Return of each row that of the same expert which reaches the same GPU first: it is sent once."""
+    keys = np.stack([migration.layer, migration.gpu, migration.expert])
+    in_time = np.lexsort((migration.batch, *keys[::-1]))
+    new = np.ones(len(in_time), np.bool_)
+    new[1:] = (keys[:, in_time[1:]] != keys[:, in_time[:-1]]).any(axis=0)
+    first = np.empty(len(in_time), np.int64)
+    first[in_time] = in_time[np.maximum.accumulate(np.where(new, np.arange(len(in_time)), 0))]
+    return first
