@@ -12,7 +12,7 @@ import traceback
 from datetime import timedelta
 from queue import Empty
 
-PRELOADED = ["torch", "torch.distributed", "numpy", "equipoise", "equipoise.runtime.exchange"]
+PRELOADED = ["tests.runtime.preloaded"]
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(PRELOADED)
 LONGEST = 240  # answers and seconds of silence that a test's processes may take
