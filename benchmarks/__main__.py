@@ -44,6 +44,8 @@ from benchmarks.report import (
     router_json,
     scale_json,
     scale_table,
+    served_json,
+    served_table,
     show,
     time_json,
     windows_json,
@@ -174,6 +176,14 @@ def router_command(loads: RecordedLoads = RECORDED_HERE, as_json: AsJson = False
         show(kernels_table(timed))
     else:
         typer.echo("No GPU here: the kernels were not timed.")
+
+
+@app.command("serve")
+def serve_command(as_json: AsJson = False) -> None:
+    """Serve drifting traffic by four processes, whose experts move under several policies."""
+    from benchmarks.serve import serve
+
+    _print(served_json if as_json else served_table, serve())
 
 
 @app.command("windows")

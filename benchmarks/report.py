@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from benchmarks.router_on_gpu import Timed
     from benchmarks.scale import Scaled
     from benchmarks.series import Series
+    from benchmarks.serve import Served
     from benchmarks.windows import Windowed
 
 BALANCE = ("PAR mean", "PAR max", "bound", "gap", "duplicates", "ms")
@@ -102,6 +103,14 @@ def kernels_table(found: Sequence[Timed]) -> Table:
             f"{one.target:.1f}{'' if one.fill <= one.target else ', missed'}",
         )
         table.add_row(f"{one.slots}/{one.gpus}", f"{one.picks:,}", *times, told)
+    return table
+
+
+def served_table(found: Sequence[Served]) -> Table:
+    """Return what each policy makes of the same traffic in four processes."""
+    table = Table("policy", "PAR of tokens served", "MiB sent", "steps stalled", "plans")
+    for one in found:
+        table.add_row(one.policy, f"{one.par:.4f}", f"{one.mebibytes:.2f}", str(one.stalled), str(one.plans))
     return table
 
 
@@ -203,6 +212,11 @@ def filled_json(found: Sequence[tuple[Series, Sequence[Filled]]]) -> str:
 def router_json(routed: Sequence[Routed], timed: Sequence[Timed]) -> str:
     """Return both as JSON: what is routed, and the kernels' times."""
     return json.dumps({"routed": [asdict(one) for one in routed], "kernels": [asdict(one) for one in timed]}, indent=2)
+
+
+def served_json(found: Sequence[Served]) -> str:
+    """Return the same as JSON: a list of policies."""
+    return _json(asdict(one) for one in found)
 
 
 def windows_json(found: Sequence[Windowed]) -> str:

@@ -150,7 +150,7 @@ def refused(rank, case):
         ("shape", r"rank 1: layer 1, tensor 0 has shape [2, 3, 2]; expected [4 slots or more, ...]"),
         ("type", "ranks 3 would move other experts than rank 0, or tensors of other shapes"),
         ("lost", "rank 0: layer 0 holds no replica of expert 3"),
-        ("dead", "no live GPU holds expert 3 of layer 0; expected restore="),
+        ("dead", "no live GPU holds expert 3 of layer 0, 3 of layer 1; expected restore="),
         ("buffers", "buffer_bytes is too small for layer"),
     ],
 )

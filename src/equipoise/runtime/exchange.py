@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     Restore = Callable[[int, int], Sequence[Tensor]]
 
 
+NAMED = 12  # of the experts that are lost, those that a message names
+
+
 class ExchangeError(RuntimeError):
     """An exchange that could not be carried through: a rank is gone, or what it sent did not come."""
 
@@ -127,6 +130,11 @@ class ExpertExchange:
         return self._next == len(self._rounds)
 
     @property
+    def arrived(self) -> bool:
+        """Whether all of the round that was begun is in this GPU's buffers, so that a commit waits for others alone."""
+        return self._mover is not None and not self._mover.is_alive()
+
+    @property
     def placement(self) -> Placement:
         """What is live now."""
         return self._migration.after if self.done else self._live
@@ -178,10 +186,14 @@ class ExpertExchange:
             one.cluster.slots_per_gpu for one in (migration.before, migration.after) if self._gpu < one.cluster.gpus
         ]
         check_tensors(self._tensors, migration.after.layers, max(slots))
-        from_disk = np.flatnonzero(migration.source < 0)
-        if self._restore is None and len(from_disk):
-            layer, expert = migration.layer[from_disk[0]], migration.expert[from_disk[0]]
-            raise InputError(f"no live GPU holds expert {expert} of layer {layer}; expected restore= to say what it is")
+        from_disk = migration.source < 0
+        if self._restore is None and from_disk.any():
+            lost = sorted(
+                set(zip(migration.layer[from_disk].tolist(), migration.expert[from_disk].tolist(), strict=True))
+            )
+            named = ", ".join(f"{expert} of layer {layer}" for layer, expert in lost[:NAMED])
+            more = f" and {len(lost) - NAMED} more" if len(lost) > NAMED else ""
+            raise InputError(f"no live GPU holds expert {named}{more}; expected restore= to say what they are")
 
     def _digest(self, buffer_bytes: int | None) -> bytes:
         migration = self._migration
