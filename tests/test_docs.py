@@ -31,6 +31,7 @@ pytest.importorskip("plotly")
 NOT_RUN = {
     "pip install": "CI installs Equipoise, by the README's line",
     "pytest": "runs already",
+    "torchrun": "tests/test_examples.py runs the examples",
     "equipoise measure": "needs a GPU; tests/cli/test_measure.py runs it with times of its own",
     "equipoise size trace.npz --gpus 16,32,64,128": "needs a Ray cluster; tests/sizing/test_size.py starts one",
     "vllm serve": "needs GPUs; tests/engines/test_commands_in_docs.py has vLLM read the options",
@@ -100,6 +101,10 @@ class Reader:
 
     def toml(self, text):
         """Nothing but the file that its title says: a command reads it."""
+
+    def python(self, text):
+        """Nothing but that it is Python: what it needs is a GPU less."""
+        compile(text, str(self.page), "exec")
 
     def yaml(self, text):
         """Return nothing: an engine's file, and what it names has been written."""
