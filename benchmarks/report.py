@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from benchmarks.engines import Called
     from benchmarks.filled import Filled
     from benchmarks.layer_time import Chosen, Foretold
+    from benchmarks.record import Recorded
     from benchmarks.replanning import Replanned
     from benchmarks.replanning_cases import Replanning
     from benchmarks.router import Routed
@@ -102,6 +103,15 @@ def kernels_table(found: Sequence[Timed]) -> Table:
             f"{one.target:.1f}{'' if one.fill <= one.target else ', missed'}",
         )
         table.add_row(f"{one.slots}/{one.gpus}", f"{one.picks:,}", *times, told)
+    return table
+
+
+def recorded_table(found: Sequence[Recorded]) -> Table:
+    """Return what a forward pass takes with and without a recording."""
+    table = Table("device", "tokens", "layers x experts", "alone, ms", "recorded, ms", "overhead")
+    for one in found:
+        times = f"{one.alone:.1f}", f"{one.recorded:.1f}", f"{one.overhead:.2%}"
+        table.add_row(one.device, f"{one.tokens:,}", f"{one.layers} x {one.experts}", *times)
     return table
 
 
@@ -203,6 +213,11 @@ def filled_json(found: Sequence[tuple[Series, Sequence[Filled]]]) -> str:
 def router_json(routed: Sequence[Routed], timed: Sequence[Timed]) -> str:
     """Return both as JSON: what is routed, and the kernels' times."""
     return json.dumps({"routed": [asdict(one) for one in routed], "kernels": [asdict(one) for one in timed]}, indent=2)
+
+
+def recorded_json(found: Sequence[Recorded]) -> str:
+    """Return the same as JSON."""
+    return _json(asdict(one) for one in found)
 
 
 def windows_json(found: Sequence[Windowed]) -> str:
