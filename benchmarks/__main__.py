@@ -38,6 +38,8 @@ from benchmarks.report import (
     filled_table,
     foretold_table,
     kernels_table,
+    recorded_json,
+    recorded_table,
     replanning_json,
     replanning_table,
     routed_table,
@@ -184,6 +186,14 @@ def serve_command(as_json: AsJson = False) -> None:
     from benchmarks.serve import serve
 
     _print(served_json if as_json else served_table, serve())
+
+
+@app.command("record")
+def record_command(rounds: Rounds = 7, as_json: AsJson = False) -> None:
+    """Forward passes of a model with and without a recording, in turns."""
+    from benchmarks.record import time_recording
+
+    _print(recorded_json if as_json else recorded_table, [time_recording(rounds)])
 
 
 @app.command("windows")

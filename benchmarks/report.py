@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from benchmarks.engines import Called
     from benchmarks.filled import Filled
     from benchmarks.layer_time import Chosen, Foretold
+    from benchmarks.record import Recorded
     from benchmarks.replanning import Replanned
     from benchmarks.replanning_cases import Replanning
     from benchmarks.router import Routed
@@ -111,6 +112,15 @@ def served_table(found: Sequence[Served]) -> Table:
     table = Table("policy", "PAR of tokens served", "MiB sent", "steps stalled", "plans")
     for one in found:
         table.add_row(one.policy, f"{one.par:.4f}", f"{one.mebibytes:.2f}", str(one.stalled), str(one.plans))
+    return table
+
+
+def recorded_table(found: Sequence[Recorded]) -> Table:
+    """Return what a forward pass takes with and without a recording."""
+    table = Table("device", "tokens", "layers x experts", "alone, ms", "recorded, ms", "overhead")
+    for one in found:
+        times = f"{one.alone:.1f}", f"{one.recorded:.1f}", f"{one.overhead:.2%}"
+        table.add_row(one.device, f"{one.tokens:,}", f"{one.layers} x {one.experts}", *times)
     return table
 
 
@@ -216,6 +226,11 @@ def router_json(routed: Sequence[Routed], timed: Sequence[Timed]) -> str:
 
 def served_json(found: Sequence[Served]) -> str:
     """Return the same as JSON: a list of policies."""
+    return _json(asdict(one) for one in found)
+
+
+def recorded_json(found: Sequence[Recorded]) -> str:
+    """Return the same as JSON."""
     return _json(asdict(one) for one in found)
 
 

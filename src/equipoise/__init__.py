@@ -26,6 +26,7 @@ from equipoise.planning.scenarios import Scenarios
 from equipoise.replay.policies import Afresh, DeepSeekRule, FewMoves, Never, Oracle, WhenWorth
 from equipoise.replay.simulate import Replay, compare, simulate
 from equipoise.router.router import Router
+from equipoise.runtime.record import record
 from equipoise.serving.balance import Balance, balance
 from equipoise.serving.best_split import Split, least_peak_split
 from equipoise.serving.slot_shares import slot_shares
@@ -84,6 +85,7 @@ __all__ = [
     "read_model",
     "read_placement",
     "rebalance_experts",
+    "record",
     "sample_loads",
     "setups_of",
     "simulate",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
+from io import BytesIO
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -134,10 +136,50 @@ def write_statistics(folder: Path, counts, ranks: int) -> None:
         save_file({f"{98 + i}_{9 + layer}": part[i, layer] for i, layer in keys}, folder / f"rank{rank}.safetensors")
 
 
+def picks_of(window, tokens: int):
+    """Return picks ``[tokens, layers, 1]`` that add up to loads ``[layers, experts]``; -1 for what is left."""
+    picks = np.full((tokens, len(window), 1), -1, np.int32)
+    for layer, row in enumerate(window):
+        picked = np.repeat(np.arange(len(row)), row)
+        picks[: len(picked), layer, 0] = picked
+    return picks
+
+
+def in_base64(picks, bare: bool = False) -> str:
+    """Return picks as vLLM returns them, or bare as SGLang does."""
+    content = BytesIO()
+    np.save(content, picks)
+    return b64encode(picks.astype(np.int32).tobytes() if bare else content.getvalue()).decode()
+
+
+def _routed_experts(folder: Path) -> Path:
+    path = folder / "responses.jsonl"
+    texts = [in_base64(picks_of(window, 4096 + 100 * place)) for place, window in enumerate(COUNTS)]
+    path.write_text("\n".join(json.dumps({"choices": [{"routed_experts": text}]}) for text in texts))
+    return path
+
+
+def counters(window, name: str = "layers.{}.moe.tokens_per_expert_E"):
+    """Return the counters of a training program, of layers 9, 10, ..., whose order as texts is another."""
+    import torch
+
+    return {name.format(9 + layer): torch.tensor(row, dtype=torch.float32) for layer, row in enumerate(window)}
+
+
+def _tokens_per_expert(folder: Path) -> Path:
+    import torch
+
+    path = folder / "counters.pt"
+    torch.save([counters(window) for window in COUNTS], path)
+    return path
+
+
 SAMPLES = {
     "json": _json,
     "sglang-dump": _sglang_dump,
     "sglang-passes": _sglang_passes,
     "vllm-window": _vllm_window,
     "tensorrt-llm-statistics": _tensorrt_llm_statistics,
+    "routed-experts": _routed_experts,
+    "tokens-per-expert": _tokens_per_expert,
 }

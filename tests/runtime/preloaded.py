@@ -2,8 +2,6 @@
 
 from contextlib import suppress
 
-import torch  # noqa: F401
-
 import equipoise.runtime.expert_parallel  # noqa: F401
 
 with suppress(ImportError):

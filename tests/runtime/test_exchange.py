@@ -37,12 +37,12 @@ def tensors_of(placement, gpu, slots):
     return layers
 
 
-def random_placement(rng, cluster, layers):
+def random_placement(rng, cluster, layers, experts=EXPERTS):
     """Return a placement with every expert, and whatever else, in any order; perhaps twice on a GPU."""
-    live = np.tile(np.arange(EXPERTS), (layers, 1))
-    more = rng.integers(0, EXPERTS, (layers, cluster.live_slots - EXPERTS))
+    live = np.tile(np.arange(experts), (layers, 1))
+    more = rng.integers(0, experts, (layers, cluster.live_slots - experts))
     slots = rng.permuted(np.concatenate([live, more], axis=1), axis=1).reshape(layers, len(cluster.live), -1)
-    return Placement.on_live(slots, cluster, EXPERTS)
+    return Placement.on_live(slots, cluster, experts)
 
 
 def random_pair(seed, layers=2):

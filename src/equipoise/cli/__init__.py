@@ -12,6 +12,7 @@ from equipoise.cli.convert import convert
 from equipoise.cli.diff import diff
 from equipoise.cli.measure import measure
 from equipoise.cli.plan import plan
+from equipoise.cli.record import record
 from equipoise.cli.routing import routing
 from equipoise.cli.show import show
 from equipoise.cli.simulate import simulate
@@ -34,6 +35,7 @@ app.command()(simulate)
 app.command()(size)
 app.command()(trace)
 app.command()(measure)
+app.command()(record)
 
 
 def _print_version(wanted: bool) -> None:

@@ -59,7 +59,7 @@ def convert(
         name = write_placement(placement, output, output_format, deployment)
         shape = f"{counted(placement.layers, 'layer')} x {counted(placement.cluster.slots, 'slot')}"
     else:
-        loads = read_loads(source, source_format)
+        loads = read_loads(source, source_format, ModelOptions(model).model)
         name = write_loads(loads, output, output_format)
         shape = shape_in_words({"windows": loads.windows, "layers": loads.layers, "experts": loads.experts})
     print_line(f"{output}: {shape}, in the format {name}")

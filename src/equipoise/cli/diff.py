@@ -58,7 +58,7 @@ def diff(
     named.check_experts(before.experts, "placement")
     found = summary(Migration(before, after), old, new, expert_bytes)
     if loads is not None:
-        recorded = read_loads(loads, loads_format)
+        recorded = read_loads(loads, loads_format, named.model)
         named.check_experts(recorded.experts)
         served = {"loads": str(loads), "cost": cost_summary(batches, timing.source)}
         found |= served | served_figures(before, after, recorded, batches)

@@ -111,7 +111,7 @@ def plan(
     check_files({"--output": output, "--report": report, "--png": png}, read)
     deployment = named.deployment(gpus, nodes, first_moe_layer, num_layers)
     batches = timing.batches(named.model)
-    loads = read_loads(recording, loads_format) if recording else sample_loads()
+    loads = read_loads(recording, loads_format, named.model) if recording else sample_loads()
     live = read_placement(current, placement_format, deployment) if current else None
     like = live.cluster if live else None if recording else SAMPLE
     named.check_experts(loads.experts)

@@ -62,7 +62,7 @@ def routing(
     if output:
         check_split_path(output)
     batches = timing.batches(named.model)
-    recorded = read_loads(loads, loads_format)
+    recorded = read_loads(loads, loads_format, named.model)
     named.check_experts(recorded.experts)
     deployment = named.deployment(gpus, nodes, first_moe_layer)
     split = least_peak_split(read_placement(placement, placement_format, deployment), recorded)

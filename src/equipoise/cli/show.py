@@ -33,7 +33,7 @@ def show(
         found = placement.summary(read)
         print_summary = placement.print_summary
     else:
-        recorded = read_loads(file, file_format)
+        recorded = read_loads(file, file_format, named.model)
         named.check_experts(recorded.experts)
         found = loads.summary(recorded)
         print_summary = loads.print_summary

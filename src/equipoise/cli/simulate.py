@@ -115,7 +115,7 @@ def simulate(
     from equipoise.synthetic.sample import sample_loads
 
     check_files({"--report": report, "--png": png}, {"trace": recording, "cost": cost, "model": named.file})
-    trace = read_loads(recording, loads_format) if recording else sample_loads()
+    trace = read_loads(recording, loads_format, named.model) if recording else sample_loads()
     batches = timing.batches(named.model)
     named.check_experts(trace.experts)
     cluster = options.cluster(trace.experts, None if recording else SAMPLE)

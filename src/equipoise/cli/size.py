@@ -97,7 +97,7 @@ def size(
 
     check_files({"--csv": csv, "--report": report}, {"trace": recording, "cost": cost, "model": named.file})
     batches = timing.batches(whose.model)
-    trace = read_loads(recording, loads_format) if recording else sample_loads()
+    trace = read_loads(recording, loads_format, named.model) if recording else sample_loads()
     whose.check_experts(trace.experts)
     tied = groups or ((named.model.groups,) if named.model else (1,))
     setups = setups_of(trace.experts, gpus or (), slots, gpus_per_node, tied)

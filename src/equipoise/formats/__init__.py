@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Deployment",
+    "check_loads_path",
     "check_placement_path",
     "holds_placement",
     "read_cost",
@@ -43,7 +44,11 @@ __all__ = [
 ]
 
 
-def read_loads(path: str | Path, format: str | None = None) -> Loads:  # noqa: A002 - the word for it
+def read_loads(
+    path: str | Path,
+    format: str | None = None,  # noqa: A002 - the word for it
+    model: Model | None = None,
+) -> Loads:
     """Read recorded loads.
 
     Parameters
@@ -52,6 +57,8 @@ def read_loads(path: str | Path, format: str | None = None) -> Loads:  # noqa: A
         A file or, where an engine writes one for each rank, the folder of them.
     format : str, optional
         A name in :data:`equipoise.formats.registry.LOADS`; otherwise the content says which format it is.
+    model : Model, optional
+        The model that was recorded, as :func:`read_model` returns it: what SGLang's ``routed_experts`` do not say.
 
     Returns
     -------
@@ -71,7 +78,7 @@ def read_loads(path: str | Path, format: str | None = None) -> Loads:  # noqa: A
     """
     path = Path(path)
     with naming(path):
-        return format_to_read(path, LOADS, format).read(path)
+        return format_to_read(path, LOADS, format).read(path, model)
 
 
 def read_placement(
@@ -142,6 +149,20 @@ def write_loads(loads: Loads, path: str | Path, format: str | None = None) -> st
         content = LOADS_WRITTEN[name](loads)
     write_whole(path, content)
     return name
+
+
+def check_loads_path(path: str | Path) -> None:
+    """Refuse a path that :func:`write_loads` could not write to, before the work is done that it shall hold.
+
+    Raises
+    ------
+    InputError
+        If files that end so are not written, or the file could not be.
+    """
+    path = Path(path)
+    with naming(path):
+        loads_format_to_write(path, None)
+    check_writable(path)
 
 
 def check_placement_path(path: str | Path, format: str | None = None) -> None:  # noqa: A002

@@ -13,9 +13,11 @@ from equipoise.formats.loads.csv_loads import encode_csv, is_csv, read_csv
 from equipoise.formats.loads.json_loads import is_json_loads, read_json_loads
 from equipoise.formats.loads.numpy_loads import encode_numpy, is_numpy, read_numpy
 from equipoise.formats.loads.parquet_loads import encode_parquet, is_parquet, read_parquet
+from equipoise.formats.loads.routed_experts import is_routed_experts, read_routed_experts
 from equipoise.formats.loads.sglang_dump import is_sglang_dump, read_sglang_dump
 from equipoise.formats.loads.sglang_passes import is_sglang_passes, read_sglang_passes
 from equipoise.formats.loads.tensorrt_llm_statistics import is_tensorrt_llm_statistics, read_tensorrt_llm_statistics
+from equipoise.formats.loads.tokens_per_expert import is_tokens_per_expert, read_tokens_per_expert
 from equipoise.formats.loads.vllm_window import is_vllm_window, read_vllm_window
 from equipoise.formats.placements.equipoise import encode_placement_json, is_placement_json, read_placement_json
 from equipoise.formats.placements.omni_infer import (
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from equipoise.formats.deployment import Deployment
     from equipoise.loads import Loads
     from equipoise.placement import Placement
+    from equipoise.timing.known_models import Model
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class LoadsFormat:
     detect : callable
         Whether a file shows itself to be of this format.
     read : callable
-        What reads it; raises :class:`~equipoise.errors.InputError`.
+        What reads it, and may need to know the model; raises :class:`~equipoise.errors.InputError`.
     written : tuple of str
         How the files end that are written.
     encode : callable, optional
@@ -61,7 +64,7 @@ class LoadsFormat:
 
     suffixes: tuple[str, ...]
     detect: Callable[[Glimpse], bool]
-    read: Callable[[Path], Loads]
+    read: Callable[[Path, Model | None], Loads]
     written: tuple[str, ...] = ()
     encode: Callable[[Loads], str | bytes] | None = None
 
@@ -83,16 +86,23 @@ class PlacementFormat:
     encode: Callable[[Placement, Deployment], str | bytes]
 
 
+def _by_itself(read: Callable[[Path], Loads]) -> Callable[[Path, Model | None], Loads]:
+    """Return a reader of files that say all themselves, whatever the model is."""
+    return lambda path, model: read(path)
+
+
 # The first that detects a file reads it: what is more special comes before what is less.
 LOADS: dict[str, LoadsFormat] = {
-    "vllm-window": LoadsFormat((), is_vllm_window, read_vllm_window),
-    "numpy": LoadsFormat((".npy", ".npz"), is_numpy, read_numpy, (".npz",), encode_numpy),
-    "parquet": LoadsFormat((".parquet",), is_parquet, read_parquet, (".parquet",), encode_parquet),
-    "csv": LoadsFormat((".csv",), is_csv, read_csv, (".csv",), encode_csv),
-    "json": LoadsFormat((".json",), is_json_loads, read_json_loads),
-    "sglang-dump": LoadsFormat((".pt",), is_sglang_dump, read_sglang_dump),
-    "sglang-passes": LoadsFormat((), is_sglang_passes, read_sglang_passes),
-    "tensorrt-llm-statistics": LoadsFormat((), is_tensorrt_llm_statistics, read_tensorrt_llm_statistics),
+    "vllm-window": LoadsFormat((), is_vllm_window, _by_itself(read_vllm_window)),
+    "numpy": LoadsFormat((".npy", ".npz"), is_numpy, _by_itself(read_numpy), (".npz",), encode_numpy),
+    "parquet": LoadsFormat((".parquet",), is_parquet, _by_itself(read_parquet), (".parquet",), encode_parquet),
+    "csv": LoadsFormat((".csv",), is_csv, _by_itself(read_csv), (".csv",), encode_csv),
+    "routed-experts": LoadsFormat((".jsonl",), is_routed_experts, read_routed_experts),
+    "json": LoadsFormat((".json",), is_json_loads, _by_itself(read_json_loads)),
+    "sglang-dump": LoadsFormat((".pt",), is_sglang_dump, _by_itself(read_sglang_dump)),
+    "sglang-passes": LoadsFormat((), is_sglang_passes, _by_itself(read_sglang_passes)),
+    "tensorrt-llm-statistics": LoadsFormat((), is_tensorrt_llm_statistics, _by_itself(read_tensorrt_llm_statistics)),
+    "tokens-per-expert": LoadsFormat((".safetensors",), is_tokens_per_expert, _by_itself(read_tokens_per_expert)),
 }
 LOADS_WRITTEN = {name: known.encode for name, known in LOADS.items() if known.encode}
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from equipoise.errors import InputError
 from equipoise.formats.files.refusals import listed, shown
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+BLANKS = " \t\n\r"
 
 
 def read_json(path: Path) -> Any:
@@ -20,18 +24,26 @@ def read_json(path: Path) -> Any:
     InputError
         If it is not JSON, not UTF-8, has a key twice in one object, or is nested or long beyond what can be read.
     """
-    try:
-        return json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_object)
-    except json.JSONDecodeError as error:
-        raise InputError(f"not JSON: line {error.lineno}, column {error.colno}: {error.msg}") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"not JSON: byte {error.start} is not UTF-8 text") from None
-    except RecursionError:
-        raise InputError("nested too deeply; expected lists within lists, three deep at most") from None
-    except InputError:
-        raise
-    except ValueError as error:  # Python refuses whole numbers of thousands of digits
-        raise InputError(f"not JSON that can be read: {error}") from None
+    with _refusing():
+        return json.loads(_text(path), object_pairs_hook=_object)
+
+
+def read_json_documents(path: Path) -> Iterator[Any]:
+    """Yield what each JSON document of the file holds; there may be several, such as one on each line.
+
+    Raises
+    ------
+    InputError
+        As :func:`read_json`.
+    """
+    with _refusing():
+        text, decoder = _text(path), json.JSONDecoder(object_pairs_hook=_object)
+    end = _after_blanks(text, 0)
+    while end < len(text):
+        with _refusing():
+            document, end = decoder.raw_decode(text, end)
+        yield document
+        end = _after_blanks(text, end)
 
 
 def check_keys(name: str, content: Any, keys: tuple[str, ...], optional: tuple[str, ...] = ()) -> None:
@@ -60,3 +72,30 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
             raise InputError(f"has the key {shown(key)} twice in one object; expected it once")
         content[key] = value
     return content
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8-sig")
+
+
+def _after_blanks(text: str, start: int) -> int:
+    while text[start : start + 1] in BLANKS and start < len(text):
+        start += 1
+    return start
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """Turn what Python raises for what is no JSON into a refusal."""
+    try:
+        yield
+    except json.JSONDecodeError as error:
+        raise InputError(f"not JSON: line {error.lineno}, column {error.colno}: {error.msg}") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"not JSON: byte {error.start} is not UTF-8 text") from None
+    except RecursionError:
+        raise InputError("nested too deeply; expected lists within lists, three deep at most") from None
+    except InputError:
+        raise
+    except ValueError as error:  # Python refuses whole numbers of thousands of digits
+        raise InputError(f"not JSON that can be read: {error}") from None

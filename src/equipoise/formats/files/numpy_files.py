@@ -40,6 +40,18 @@ def read_array(path: Path) -> NDArray[Any]:
         return _array(file, path)
 
 
+def array_of_bytes(content: bytes, path: Path) -> NDArray[Any]:
+    """Return the array whose ``.npy`` file is within another file.
+
+    Raises
+    ------
+    InputError
+        As :func:`read_array`.
+    """
+    with _refusing("NumPy array"):
+        return _array(BytesIO(content), path)
+
+
 def mapped_array(path: Path) -> NDArray[Any]:
     """Return the array of an ``.npy`` file, left in the file.
 

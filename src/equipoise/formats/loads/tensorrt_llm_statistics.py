@@ -15,6 +15,7 @@ import numpy as np
 from equipoise.errors import InputError
 from equipoise.formats.files.json_text import read_json
 from equipoise.formats.files.refusals import listed, naming, shown
+from equipoise.formats.files.safetensors_files import opened_safetensors
 from equipoise.formats.files.size_guard import check_numbers
 from equipoise.loads import Loads
 
@@ -82,23 +83,12 @@ def _experts(path: Path) -> int:
 
 def _counts(file: Path, experts: int) -> dict[tuple[int, int], NDArray[Any]]:
     """Return the counts ``[experts]`` of one rank, by iteration and layer."""
-    try:
-        from safetensors import safe_open
-    except ImportError:
-        raise InputError(
-            "reading .safetensors needs safetensors, which is not installed; pip install 'equipoise[tensorrt-llm]'"
-        ) from None
     counts = {}
-    try:
-        with safe_open(file, framework="numpy") as tensors:
-            names = list(tensors.keys())
-            check_numbers(len(names) * experts, file)
-            for name in names:
-                counts[_key(name)] = _vector(name, tensors.get_tensor(name), experts)
-    except (InputError, OSError, MemoryError):
-        raise
-    except Exception as error:  # safetensors and NumPy each have their own errors for damage
-        raise InputError(f"not a readable .safetensors file: {error}") from None
+    with opened_safetensors(file) as tensors:
+        names = list(tensors.keys())
+        check_numbers(len(names) * experts, file)
+        for name in names:
+            counts[_key(name)] = _vector(name, tensors.get_tensor(name), experts)
     if not counts:
         raise InputError("holds no counts; expected them under the keys {iteration}_{layer}")
     return counts
