@@ -13,7 +13,7 @@ from transformers import MixtralConfig, MixtralForCausalLM
 from equipoise import Cluster, balance, plan, record
 from equipoise.runtime.expert_parallel import ExpertParallel
 
-VOCABULARY, EXPERTS, SLOTS_PER_GPU = 200, 16, 5
+VOCABULARY, EXPERTS, REDUNDANT = 200, 16, 4
 STEPS, PLAN_EVERY = 24, 6
 
 
@@ -39,7 +39,7 @@ def main() -> None:
     model = small_model()
     with record(model) as recording:  # the same batch in every process, so that all plan the same
         model(traffic(0, 0))
-    cluster = Cluster(gpus=gpus, slots_per_gpu=SLOTS_PER_GPU)
+    cluster = Cluster.for_experts(EXPERTS, gpus=gpus, redundant=REDUNDANT)
     first = plan(recording.loads(), cluster, routing="filled")
     parallel = ExpertParallel(model, first.placement, move_group=dist.new_group(), floor=0)
 

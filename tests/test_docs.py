@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import json
 import logging
 import os
 import re
@@ -21,7 +22,7 @@ from equipoise.engines.live import EngineCall, replanned
 from equipoise.engines.settings import Settings, read_settings
 from equipoise.formats.registry import LOADS, PLACEMENTS
 from equipoise.serving.slot_shares import Routing
-from tests.formats.samples import write_passes, write_statistics
+from tests.formats.samples import in_base64, write_passes, write_statistics
 from tests.pages import DOCS, FENCED, PAGES, ROOT, blocks, commands, shown
 
 torch = pytest.importorskip("torch")
@@ -33,6 +34,7 @@ NOT_RUN = {
     "pytest": "runs already",
     "torchrun": "tests/test_examples.py runs the examples",
     "equipoise measure": "needs a GPU; tests/cli/test_measure.py runs it with times of its own",
+    "equipoise record": "needs a model; tests/cli/test_record.py saves a small one, and records it",
     "equipoise size trace.npz --gpus 16,32,64,128": "needs a Ray cluster; tests/sizing/test_size.py starts one",
     "vllm serve": "needs GPUs; tests/engines/test_commands_in_docs.py has vLLM read the options",
     "python -m sglang.launch_server": "needs GPUs; tests/engines/test_commands_in_docs.py has SGLang read the options",
@@ -57,6 +59,8 @@ def recordings(tmp_path, monkeypatch):
         Path(folder).mkdir()
     write_passes(Path("passes"), ranks=4)
     write_statistics(Path("statistics"), counts(5), ranks=4)
+    picks = np.random.default_rng(0).integers(0, 8, (40, 3, 2), np.uint8)
+    Path("responses.jsonl").write_text(json.dumps({"choices": [{"routed_experts": in_base64(picks)}]}))
     default = Placement.default(Cluster(gpus=32, nodes=4, slots_per_gpu=9), experts=256, layers=3)
     write_placement(default, "placement.json")
 
@@ -173,5 +177,5 @@ def test_the_page_on_routing_has_all_rules():
 def test_the_table_of_engines_has_all_formats_and_rules_of_engines():
     lines = (DOCS / "engines.md").read_text(encoding="utf-8").splitlines()
     named = {name for line in lines if line[:1] == "|" for name in re.findall(r"`(.+?)`", line)}
-    own = {"numpy", "csv", "parquet", "json", "equipoise", "even", "filled"}
+    own = {"numpy", "csv", "parquet", "json", "tokens-per-expert", "equipoise", "even", "filled"}
     assert {*LOADS, *PLACEMENTS, *get_args(Routing)} - own <= named

@@ -86,7 +86,7 @@ def test_padding_is_left_out(family, left):
     assert recording.tokens == 28
 
 
-@settings(max_examples=25)
+@settings(max_examples=8)
 @given(
     lengths=st.lists(st.lists(st.integers(0, 9), min_size=2, max_size=2).filter(any), min_size=1, max_size=4),
     window=st.integers(1, 12),
