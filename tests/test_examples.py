@@ -16,7 +16,7 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 
 def test_a_model_is_recorded_planned_served_and_planned_again():
     program = EXAMPLES / "expert_parallel.py"
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "4"]
     found = subprocess.run([*launch, program], check=True, capture_output=True, text=True, timeout=300)
     lines = re.findall(r"PAR (\S+) -> (\S+) with (\d+) moves; (\S+) with the first plan", found.stdout)
     assert len(lines) == 4
