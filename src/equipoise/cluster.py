@@ -148,9 +148,18 @@ class Cluster:
         return [below, below + self.gpus, below + 2 * self.gpus]
 
 
-def tied_groups(groups: int, nodes: int) -> int:
-    """Return how many expert groups engines keep on their nodes: all, or none but one where they do not divide."""
-    return groups if nodes > 1 and groups % nodes == 0 else 1
+def tied_groups(groups: int, experts: int, gpus: int, nodes: int) -> int:
+    """Return how many expert groups engines keep on their nodes: all, or one where they tie nothing together.
+
+    They do not where nodes do not divide them or they the experts, where each is one expert, or each node one GPU.
+
+    Examples
+    --------
+    >>> tied_groups(8, experts=256, gpus=32, nodes=4), tied_groups(8, experts=257, gpus=32, nodes=4)
+    (8, 1)
+    """
+    divides = groups % nodes == 0 and experts % groups == 0
+    return groups if divides and 1 < nodes < gpus and groups < experts else 1
 
 
 def nearest_divisors(whole: int, wanted: int) -> str:

@@ -136,6 +136,18 @@ def test_groups_count_where_nodes_divide_them_and_all_gpus_are_up():
     assert cluster_of(24, 8, 2, 4, [5]) == (Cluster(gpus=8, slots_per_gpu=3, dead=[5]), 1)
 
 
+@pytest.mark.parametrize(("experts", "groups", "nodes"), [(17, 4, 2), (24, 24, 2), (24, 8, 8), (24, 3, 2)])
+def test_groups_that_tie_nothing_are_passed_over_with_one_line(experts, groups, nodes, caplog):
+    loads = np.random.default_rng(0).lognormal(0, 1, (1, 2, experts))
+    cluster = Cluster(gpus=8, nodes=nodes, slots_per_gpu=4)
+    with caplog.at_level(logging.INFO, logger=LOG.name):
+        found = replanned(EngineCall(loads, cluster, groups, None), Settings(), LOG)
+    anywhere = plan(loads, Cluster(gpus=8, slots_per_gpu=4)).placement
+    np.testing.assert_array_equal(found.phy2log, anywhere.phy2log)
+    assert [line for line in caplog.messages if f"{groups} groups of {experts} experts tie nothing" in line]
+    assert not [record for record in caplog.records if record.exc_info]
+
+
 def test_what_the_engine_holds_is_not_changed_with_the_plan():
     live = LIVE.copy()
     found = replanned(EngineCall(LOADS, CLUSTER, 1, live), Settings(max_moves=0), LOG)

@@ -83,14 +83,14 @@ def test_batches_are_less_than_twice_the_messages_of_the_busiest_gpu(migration):
 
 @given(migrations())
 def test_the_nearest_holder_sends_and_of_these_the_one_that_sent_fewest(migration):
-    gpus_per_node = migration.after.cluster.gpus_per_node
+    node = nodes_of(migration)
     for layer in range(migration.after.layers):
         held = survivors(migration, layer)
         sent = Counter()
         for row in rows_of(migration, layer):
             gpu = row.slot[0]
             holders = sorted({holder for (holder, _), expert in held.items() if expert == row.expert})
-            neighbours = [holder for holder in holders if holder // gpus_per_node == gpu // gpus_per_node]
+            neighbours = [holder for holder in holders if node[holder] == node[gpu]]
             if gpu in holders:
                 assert row.source[0] == gpu
             elif holders:
@@ -124,8 +124,8 @@ def test_moves_agree_with_count_moves_where_nothing_arrives_twice(migration):
 def test_every_row_is_traffic_of_one_kind(migration):
     traffic, by_link = migration.bytes(7), migration.by_link()
     messages = [row for layer in range(migration.after.layers) for row in rows_of(migration, layer) if is_message(row)]
-    gpus_per_node = migration.after.cluster.gpus_per_node
-    links = Counter((row.source[0] // gpus_per_node, row.slot[0] // gpus_per_node) for row in messages)
+    node = nodes_of(migration)
+    links = Counter((node[row.source[0]], node[row.slot[0]]) for row in messages)
     assert {link: by_link[link] for link in np.ndindex(by_link.shape) if by_link[link]} == links
     assert traffic.within_nodes == 7 * by_link.trace()
     assert traffic.within_nodes + traffic.between_nodes == 7 * len(messages)
@@ -169,7 +169,20 @@ def test_what_was_only_on_a_dead_gpu_comes_from_disk():
     assert (migration.from_disk.tolist(), migration.moves.tolist()) == ([1], [3])
 
 
-def test_a_gpu_that_leaves_sends_from_a_node_of_its_own():
+def nodes_of(migration):
+    """Return the node of each GPU: where it is, or was if it leaves."""
+    before, after = migration.before.cluster, migration.after.cluster
+    sizes = [after.gpus_per_node if gpu < after.gpus else before.gpus_per_node for gpu in range(99)]
+    return [gpu // size for gpu, size in enumerate(sizes)]
+
+
+def test_a_node_that_shrinks_stays_one_node():
+    before = Placement([[0, 1, 2, 3]], Cluster(gpus=4), experts=4)
+    migration = Migration(before, Placement([[0, 2, 1, 3]], Cluster(gpus=2, slots_per_gpu=2), experts=4))
+    assert migration.by_link().tolist() == [[2]]
+
+
+def test_a_gpu_that_leaves_sends_from_the_node_that_it_was_on():
     before = Placement([[0, 1, 2, 3]], Cluster(gpus=4, nodes=2), experts=4)
     after = Placement([[0, 2, 1, 3]], Cluster(gpus=2, slots_per_gpu=2), experts=4)
     migration = Migration(before, after)

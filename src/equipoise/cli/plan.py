@@ -117,7 +117,7 @@ def plan(
     named.check_experts(loads.experts)
     cluster = options.cluster(loads.experts, like)
     asked: dict[str, Any] = {
-        "groups": groups if live else named.groups(groups, cluster.nodes),
+        "groups": groups if live else named.groups(groups, cluster),
         "locality": locality,
         "off_node": off_node,
         "current": live,

@@ -122,7 +122,7 @@ def simulate(
     of_cost = batches[0].cost.conditions.expert_bytes if batches else None
     costs = Costs(expert_bytes or of_cost or EXPERT_BYTES, within_nodes, between_nodes)
     asked: dict[str, Any] = {
-        "groups": named.groups(groups, cluster.nodes) or 1,
+        "groups": named.groups(groups, cluster) or 1,
         "locality": locality,
         "off_node": off_node,
         "effort": effort,

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from equipoise.cluster import Cluster
-from equipoise.errors import InputError
+from equipoise.cluster import Cluster, tied_groups
+from equipoise.errors import InputError, check_count
 from equipoise.planner import plan
 
 if TYPE_CHECKING:
@@ -19,7 +19,8 @@ def rebalance_experts(
 ) -> tuple[Any, Any, Any]:
     """Plan a placement: DeepSeek EPLB's arguments, results and choice of policy, Equipoise's plan.
 
-    Groups stay each on a node where the nodes divide the groups; otherwise any expert may live on any GPU.
+    Groups stay each on a node where they tie anything together: where the nodes divide them, and they the experts, more
+    than one each, on nodes of several GPUs. Otherwise any expert may live on any GPU.
 
     All results are torch tensors on the device of ``weight`` where that is a tensor, and NumPy arrays otherwise.
 
@@ -68,10 +69,12 @@ def rebalance_experts(
 def _plan(weight: Any, num_replicas: int, num_groups: int, num_nodes: int, num_gpus: int) -> Placement:
     if weight.ndim != 2:
         raise InputError(f"weight has shape {list(weight.shape)}; expected [layers, experts]")
-    if num_nodes > 1 and num_groups % num_nodes:
-        num_groups, num_nodes = 1, 1
+    check_count("num_groups", num_groups)
+    check_count("num_nodes", num_nodes)
+    groups = tied_groups(num_groups, weight.shape[1], num_gpus, num_nodes)
+    num_nodes = num_nodes if groups > 1 else 1
     cluster = Cluster.for_slots(num_replicas, experts=weight.shape[1], gpus=num_gpus, nodes=num_nodes)
-    return plan(weight, cluster, groups=num_groups).placement
+    return plan(weight, cluster, groups=groups).placement
 
 
 def _three(placement: Placement) -> tuple[Any, Any, Any]:

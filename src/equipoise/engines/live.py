@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from hashlib import sha256
 from inspect import signature
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from equipoise.cluster import Cluster
+from equipoise.cluster import Cluster, tied_groups
 from equipoise.engines.settings import read_settings
 from equipoise.errors import InputError
 from equipoise.placement import Placement
@@ -106,6 +106,7 @@ def replanned(call: EngineCall, settings: Settings, log: Logger) -> Placement:
     InputError
         If neither can be had: planning fails, and what is live does not hold every expert on this cluster.
     """
+    call = _without_idle_groups(call, log)
     try:
         prepare(call.routing)
         start = perf_counter()
@@ -117,6 +118,16 @@ def replanned(call: EngineCall, settings: Settings, log: Logger) -> Placement:
         )
         return _as_it_is(call)
     return result.placement
+
+
+def _without_idle_groups(call: EngineCall, log: Logger) -> EngineCall:
+    """Return the call without groups that tie nothing together, and say so where there were some."""
+    cluster = call.cluster
+    if call.groups == tied_groups(call.groups, call.experts, cluster.gpus, cluster.nodes):
+        return call
+    why = f"{call.groups} groups of {call.experts} experts tie nothing on {cluster.nodes} nodes of {cluster.gpus} GPUs"
+    log.info("Equipoise plans without expert groups: %s", why)
+    return replace(call, cluster=replace(cluster, nodes=1), groups=1)
 
 
 def _plan(call: EngineCall, settings: Settings) -> Plan:

@@ -57,9 +57,9 @@ class Costs:
         10.0
         """
         source, gpu = migration.source, migration.gpu
-        gpus_per_node = migration.after.cluster.gpus_per_node
+        node = migration.node
         sent = (source >= 0) & (source != gpu)
-        within = source // gpus_per_node == gpu // gpus_per_node
+        within = node[source] == node[gpu]
         seconds = (
             np.bincount(end[sent & link]).max(initial=0) * self.expert_bytes / speed
             for end in (source, gpu)

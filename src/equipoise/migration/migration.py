@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from equipoise.cluster import Cluster
+
 
 def count_moves(before: Placement, after: Placement) -> NDArray[np.int64]:
     """Return how many experts a GPU needs and did not hold before, over all GPUs, int64 ``[layers]``.
@@ -62,8 +64,8 @@ class Migration:
     """The way from one placement to another: a row for every expert that must arrive in a slot it is not in yet.
 
     GPUs are matched by number, slots by their place on the GPU. What is on a GPU that is dead in either cluster is
-    lost; a GPU that only ``before`` has is leaving, and still sends. Nodes are those of ``after``; GPUs that leave
-    are on further nodes of the same size.
+    lost; a GPU that only ``before`` has is leaving, and still sends. Nodes are those of ``after``; a GPU that leaves is
+    on the node that it was on.
 
     Every layer has batches of its own. In a batch a GPU talks to at most one other: it sends it at most one expert and
     receives at most one. Copies within a GPU and reads from disk are in batch 0. An expert that arrives waits in a
@@ -85,6 +87,8 @@ class Migration:
         The GPU that sends it, and the slot of ``before`` it is read from: a slot of the same GPU where it holds the
         expert, else of its node, else of any; of several GPUs the one that has sent fewest. -1 for both where it comes
         from disk, because no live GPU holds it.
+    node : ndarray, int64 ``[gpus]``
+        The node that each GPU of the larger cluster is on.
     batch : ndarray, int64 ``[rows]``
         When it is sent.
     commit : ndarray, int64 ``[rows]``
@@ -116,8 +120,8 @@ class Migration:
         self.layer, self.slot = _arriving(held, after)
         self.expert = after.phy2log[self.layer, self.slot]
         self.gpu = self.slot // after.cluster.slots_per_gpu
-        gpus_per_node = after.cluster.gpus_per_node
-        self.source_slot = source_slots(held, self.layer, self.expert, self.gpu, gpus_per_node)
+        self.node = _nodes(before.cluster, after.cluster)
+        self.source_slot = source_slots(held, self.layer, self.expert, self.gpu, self.node)
         self.source = self.source_slot // before.cluster.slots_per_gpu  # -1 stays -1
 
     @cached_property
@@ -184,7 +188,7 @@ class Migration:
     def by_link(self) -> NDArray[np.int64]:
         """Return the experts sent from node to node, int64 ``[nodes, nodes]``, over all layers.
 
-        Within a node, the diagonal, are those sent from one GPU to another. The nodes of GPUs that leave come last.
+        Within a node, the diagonal, are those sent from one GPU to another.
 
         Examples
         --------
@@ -193,12 +197,9 @@ class Migration:
         >>> Migration(before, Placement([[1, 0, 2, 1]], before.cluster, experts=3)).by_link().tolist()
         [[2, 1], [0, 0]]
         """
-        gpus_per_node = self.after.cluster.gpus_per_node
-        gpus = max(self.before.cluster.gpus, self.after.cluster.gpus)
-        nodes = -(-gpus // gpus_per_node)
-        source, gpu = self.source[self._sent], self.gpu[self._sent]
+        nodes = int(self.node.max()) + 1
         experts = np.zeros((nodes, nodes), np.int64)
-        np.add.at(experts, (source // gpus_per_node, gpu // gpus_per_node), 1)
+        np.add.at(experts, (self.node[self.source[self._sent]], self.node[self.gpu[self._sent]]), 1)
         return experts
 
     def bytes(self, expert_bytes: int) -> Traffic:
@@ -234,6 +235,12 @@ class Migration:
     def _count(self, rows: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Return how many of the rows each layer has."""
         return np.bincount(self.layer[rows], minlength=self.after.layers)
+
+
+def _nodes(before: Cluster, after: Cluster) -> NDArray[np.int64]:
+    """Return the node of each GPU, int64 ``[gpus of the larger cluster]``: where it is, or was if it leaves."""
+    stays, leaves = np.arange(after.gpus), np.arange(after.gpus, before.gpus)
+    return np.concatenate([stays // after.gpus_per_node, leaves // before.gpus_per_node])
 
 
 def _refuse_unlike(before: Placement, after: Placement) -> None:

@@ -19,7 +19,7 @@ def source_slots(
     layer: NDArray[np.int64],
     expert: NDArray[np.int64],
     gpu: NDArray[np.int64],
-    gpus_per_node: int,
+    node: NDArray[np.int64],
 ) -> NDArray[np.int64]:
     """Return the slot of ``held`` that each expert is sent from, -1 where no GPU holds it.
 
@@ -32,15 +32,15 @@ def source_slots(
         What every GPU can still read or send.
     layer, expert, gpu : ndarray, int64 ``[rows]``
         Who needs which expert, in the order in which senders are chosen.
-    gpus_per_node : int
-        GPUs that share a node, as they are numbered.
+    node : ndarray, int64 ``[gpus]``
+        The node that each GPU is on.
 
     Examples
     --------
     >>> from equipoise import Cluster, Placement
     >>> held = Placement([[0, 1, 2, 0]], Cluster(gpus=4), experts=4)
     >>> layer, expert, gpu = np.array([[0, 0, 0, 0], [0, 0, 0, 3], [1, 2, 1, 2]])
-    >>> source_slots(held, layer, expert, gpu, gpus_per_node=2).tolist()
+    >>> source_slots(held, layer, expert, gpu, node=np.array([0, 0, 1, 1])).tolist()
     [0, 3, 0, -1]
     """
     slots_of = held.log2phy.tolist()
@@ -49,7 +49,7 @@ def source_slots(
     found = []
     for row_layer, row_expert, row_gpu in zip(layer.tolist(), expert.tolist(), gpu.tolist(), strict=True):
         choices = (
-            (_distance(gpu_of[slot], row_gpu, gpus_per_node), sent[row_layer][gpu_of[slot]], slot)
+            (_distance(gpu_of[slot], row_gpu, node), sent[row_layer][gpu_of[slot]], slot)
             for slot in slots_of[row_layer][row_expert]
             if slot >= 0
         )
@@ -60,6 +60,6 @@ def source_slots(
     return np.array(found, np.int64)
 
 
-def _distance(source: int, gpu: int, gpus_per_node: int) -> int:
+def _distance(source: int, gpu: int, node: NDArray[np.int64]) -> int:
     """Return 0 for the same GPU, 1 for another on its node, 2 for any other."""
-    return (source != gpu) + (source // gpus_per_node != gpu // gpus_per_node)
+    return (source != gpu) + int(node[source] != node[gpu])

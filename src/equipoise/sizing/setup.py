@@ -75,7 +75,7 @@ def setups_of(
         fewest = -(-experts // check_count(setting("gpus"), number))
         nodes = _nodes(number, gpus_per_node)
         of_a_gpu = range(fewest, fewest + MORE_SLOTS + 1) if slots is None else slots
-        for slots_per_gpu, tied in product(of_a_gpu, dict.fromkeys(_tying(groups, experts, nodes))):
+        for slots_per_gpu, tied in product(of_a_gpu, dict.fromkeys(_tying(groups, experts, number, nodes))):
             if fewest <= check_count(setting("slots"), slots_per_gpu) <= experts:
                 found.append(Setup(Cluster(gpus=number, nodes=nodes, slots_per_gpu=slots_per_gpu), tied))
     if not found:
@@ -95,7 +95,7 @@ def _nodes(gpus: int, gpus_per_node: int | None) -> int:
     return gpus // gpus_per_node
 
 
-def _tying(groups: Sequence[int], experts: int, nodes: int) -> list[int]:
+def _tying(groups: Sequence[int], experts: int, gpus: int, nodes: int) -> list[int]:
     """Return how many groups are kept on their nodes, for each number of them."""
     for number in groups:
         if experts % check_count(setting("groups"), number):
@@ -103,4 +103,4 @@ def _tying(groups: Sequence[int], experts: int, nodes: int) -> list[int]:
                 f"{experts} experts do not divide into {number} groups; use {nearest_divisors(experts, number)} "
                 f"{setting('groups')}"
             )
-    return [tied_groups(number, nodes) for number in groups]
+    return [tied_groups(number, experts, gpus, nodes) for number in groups]

@@ -13,6 +13,7 @@ from equipoise.cluster import tied_groups
 from equipoise.errors import InputError, setting
 
 if TYPE_CHECKING:
+    from equipoise.cluster import Cluster
     from equipoise.formats import Deployment
     from equipoise.timing.known_models import Model
 
@@ -68,14 +69,14 @@ class ModelOptions:
                 f"{self.model.experts}; expected another {setting('model')}"
             )
 
-    def groups(self, asked: int | None, nodes: int) -> int | None:
+    def groups(self, asked: int | None, cluster: Cluster) -> int | None:
         """Return the groups that were asked for, or else those that an engine would keep together on these nodes.
 
-        Engines do so where their number divides over the nodes. None where nothing says.
+        None where nothing says.
         """
         if asked is not None or self.model is None:
             return asked
-        return tied_groups(self.model.groups, nodes)
+        return tied_groups(self.model.groups, self.model.experts, cluster.gpus, cluster.nodes)
 
     def deployment(
         self, gpus: int | None, nodes: int | None, first_moe_layer: int | None, num_layers: int | None = None
