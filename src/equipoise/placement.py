@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from equipoise.loads import Loads
 
 Locality = Literal["strict", "soft", "none"]
+Across = Literal["gpus", "nodes"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,6 +173,23 @@ class Placement:
         held = np.zeros((self.layers, self.cluster.gpus, self.experts), np.bool_)
         held[layer, slot // self.cluster.slots_per_gpu, self.phy2log[layer, slot]] = True
         return held
+
+    def spread(self, across: Across) -> NDArray[np.int64]:
+        """Return how many different GPUs, or nodes, hold each expert, int64 ``[layers, experts]``.
+
+        Losing fewer of them loses no expert.
+
+        Examples
+        --------
+        >>> from equipoise import Cluster
+        >>> placement = Placement([[0, 1, 1, 0, 2, 2]], Cluster(gpus=6, nodes=3), experts=3)
+        >>> placement.spread("gpus").tolist(), placement.spread("nodes").tolist()
+        ([[2, 2, 2]], [[2, 2, 1]])
+        """
+        if across == "gpus":
+            return np.asarray(self.held.sum(axis=1), np.int64)
+        by_node = self.held.reshape(self.layers, self.cluster.nodes, self.cluster.gpus_per_node, self.experts)
+        return np.asarray(by_node.any(axis=2).sum(axis=1), np.int64)
 
     def check_loads(self, loads: Loads) -> None:
         """Refuse loads of another model.

@@ -19,13 +19,10 @@ from typing import TYPE_CHECKING
 
 from equipoise.cluster import Cluster
 from equipoise.forecasting.forecast import AUTO, expect
-from equipoise.planning.afresh import plan_afresh
-from equipoise.planning.filled_replanning import replan_filled
+from equipoise.planning.finding import find
 from equipoise.planning.plan import Plan
-from equipoise.planning.replanning import replan
 from equipoise.planning.request import Request
 from equipoise.planning.scenarios import Scenarios
-from equipoise.planning.spares import with_spares
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,10 +31,9 @@ if TYPE_CHECKING:
 
     from equipoise.forecasting.forecast import Method
     from equipoise.loads import Loads
-    from equipoise.placement import Locality, Placement
+    from equipoise.placement import Across, Locality, Placement
     from equipoise.planning.effort import Effort
     from equipoise.planning.request import PlannedRouting
-    from equipoise.planning.searching import Found
 
 
 def plan(
@@ -51,6 +47,8 @@ def plan(
     current: Placement | None = None,
     max_moves: float | None = None,
     min_gain: float = 0.0,
+    min_replicas: int = 1,
+    across: Across = "gpus",
     routing: PlannedRouting = "even",
     effort: Effort = "default",
     workers: int | None = None,
@@ -90,6 +88,11 @@ def plan(
         of all live slots. More are made only where they are required. Spent on the layers where they gain most.
     min_gain : float
         Share by which the mean PAR must fall; otherwise nothing moves but what is required.
+    min_replicas : int
+        On how many different GPUs, or nodes, every expert must be at least: one fewer can fail, and no expert is lost.
+        Replicas that ``current`` lacks are required moves. It is not part of the placement: a re-plan is told again.
+    across : "gpus" or "nodes"
+        What ``min_replicas`` counts. Several nodes contradict groups that each stay on one.
     routing : "even" or "filled"
         Whether replicas will share their load evenly, as in engines, or a router fills: then every GPU gets as many
         primaries and spares as any other, to within one and as near as slots and moves allow, and PAR is that of the
@@ -133,6 +136,8 @@ def plan(
         current=current,
         max_moves=max_moves,
         min_gain=min_gain,
+        min_replicas=min_replicas,
+        across=across,
         effort=effort,
         workers=workers,
         progress=progress,
@@ -140,18 +145,12 @@ def plan(
     )
     expected = expect(request, forecast)
     planned = request.serving(expected.scenarios)
-    return Plan.of(planned, expected, _found(planned))
+    return Plan.of(planned, expected, find(planned))
 
 
-def _found(request: Request) -> Found:
-    """Plan for the routing that is asked for, afresh or from what is live."""
-    if request.routing == "filled":
-        live = request.current
-        return replan_filled(request, live) if live else with_spares(request, plan_afresh(request))
-    return replan(request, request.current) if request.current else plan_afresh(request)
-
-
-def warm_up(replanning: bool = True, windows: int = 1, routing: PlannedRouting = "even") -> None:
+def warm_up(
+    replanning: bool = True, windows: int = 1, routing: PlannedRouting = "even", across: Across = "gpus"
+) -> None:
     """Compile the loops that planning for one window, and for several, needs, and those of replanning if wanted.
 
     That takes 10 to 30 seconds once, and half a second in every later process.
@@ -164,9 +163,13 @@ def warm_up(replanning: bool = True, windows: int = 1, routing: PlannedRouting =
         Windows that will be recorded; a forecast may make one of several.
     routing : "even" or "filled"
         What will be planned for.
+    across : "gpus" or "nodes"
+        What every expert will have to be on several of, if any.
     """
     for number in {1, min(windows, 2)}:
         loads = Scenarios(number * [[[1, 1]]])
         tiny = plan(loads, Cluster(gpus=2, nodes=2), groups=2, routing=routing).placement
         if replanning:
             plan(loads, tiny.cluster, groups=2, current=tiny, routing=routing)
+        if across == "nodes":
+            plan(loads, Cluster(gpus=2, nodes=2, slots_per_gpu=2), min_replicas=2, across=across, routing=routing)

@@ -218,3 +218,18 @@ def test_a_plan_for_filled_routing_says_how_level_primaries_are(loads):
     assert "routing filled, and planned for that" in printed
     assert "primaries no GPU has more than need be in 3 of 3 layers" in printed
     assert "primaries" not in equipoise(*asked[:-2]).stdout
+
+
+def test_what_replicas_on_several_nodes_cost_is_said(loads):
+    arguments = ("plan", loads, "--gpus", 4, "--nodes", 2, "--slots", 36, "--min-replicas", 2, "--across", "nodes")
+    figures, table = json.loads(equipoise(*arguments, "--json").stdout), equipoise(*arguments).stdout
+    assert (figures["min_replicas"], figures["across"]) == (2, "nodes")
+    par, without = figures["par"]["mean"], figures["par_without_min_replicas"]
+    assert without == plan(COUNTS, Cluster(gpus=4, nodes=2, slots_per_gpu=9)).par.mean()
+    assert f"Every expert on 2 nodes: PAR {par:.4f}, {without:.4f} without.\n" in table
+
+
+def test_too_few_slots_for_the_replicas_are_refused_with_the_option_that_fits(loads):
+    result = equipoise("plan", loads, "--gpus", 4, "--slots", 36, "--min-replicas", 3)
+    assert result.exit_code != 0
+    assert "use at least 12 slots per GPU, or --min-replicas 2" in " ".join(result.output.split())

@@ -11,6 +11,7 @@ from equipoise.solver.bounding import raise_bound
 from equipoise.solver.free_slots import fill
 from equipoise.solver.grouping import group
 from equipoise.solver.heap import pop, push, replace
+from equipoise.solver.making_room import deal
 from equipoise.solver.other_starts import first_transfer, try_other_counts
 from equipoise.solver.packing import pack
 from equipoise.solver.relief import relieve
@@ -49,6 +50,7 @@ try_every_count = with_a_way_in(try_all_counts)
 fill_first = with_a_way_in(_fill)
 next_counts = with_a_way_in(_next_counts)
 fill_slots = with_a_way_in(fill)
+deal_experts = with_a_way_in(deal)
 relieve_pool = with_a_way_in(relieve)
 set_loads_of_windows = with_a_way_in(set_windows)
 set_aim_of_windows = with_a_way_in(set_aim)

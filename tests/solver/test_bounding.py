@@ -13,7 +13,7 @@ from tests.solver.pools import layers
 def bound_of(load, gpus, slots_per_gpu, most_copies):
     """Return the bound where nothing is known yet but that the peak is between the mean and all of the load."""
     load = np.array(load, dtype=float)
-    return raised_bound(load, gpus, most_copies, np.zeros(slots_per_gpu), load.sum() / gpus, load.sum())
+    return raised_bound(load, gpus, 1, most_copies, np.zeros(slots_per_gpu), load.sum() / gpus, load.sum())
 
 
 @settings(max_examples=80, deadline=None)

@@ -16,7 +16,15 @@ from equipoise.cli.options.formats import (
     source_formats_of,
 )
 from equipoise.cli.options.model import AskedModel, ModelOptions
-from equipoise.cli.options.planning import AskedEffort, AskedForecast, AskedLocality, OffNode, Workers  # noqa: TC001
+from equipoise.cli.options.planning import (  # noqa: TC001 - Typer reads the annotations when it runs
+    AskedAcross,
+    AskedEffort,
+    AskedForecast,
+    AskedLocality,
+    MinReplicas,
+    OffNode,
+    Workers,
+)
 from equipoise.cli.options.timing import AskedCost, AskedDtype, AskedGpu, TimingOptions, Tokens, TopK
 from equipoise.cli.options.values import parse_moves, parse_share
 from equipoise.planning.request import PlannedRouting  # noqa: TC001
@@ -57,6 +65,8 @@ def plan(
     min_gain: Annotated[
         float, typer.Option(parser=parse_share, metavar="SHARE", help="Move nothing for less than this fall of PAR.")
     ] = "0%",  # type: ignore[assignment]  # Typer parses the default too
+    min_replicas: MinReplicas = 1,
+    across: AskedAcross = "gpus",
     forecast: AskedForecast = "auto",
     routing: Annotated[
         PlannedRouting, typer.Option(help="Whether replicas share evenly, as in engines, or a router fills.")
@@ -123,13 +133,15 @@ def plan(
         "current": live,
         "max_moves": max_moves,
         "min_gain": min_gain,
+        "min_replicas": min_replicas,
+        "across": across,
         "routing": routing,
         "effort": effort,
         "workers": workers,
     }
     request = Request.checked(loads, cluster, **asked)  # what contradicts is refused before anything is compiled
     with progress_bar("getting ready"), stopwatch() as start:
-        warm_up(bool(live or cluster.dead or request.soft), loads.windows, routing)
+        warm_up(bool(live or cluster.dead or request.soft), loads.windows, routing, request.across)
     with progress_bar("planning") as progress, stopwatch() as time:
         result = plan_placement(loads, cluster, forecast=forecast, **asked, progress=progress)
     if output is not None:

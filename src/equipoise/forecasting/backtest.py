@@ -32,7 +32,8 @@ def backtest(
     """Return the PAR of every method, float64 ``[cuts, layers]``, on the windows after each cut.
 
     Half of the windows, and at least one, are always left to plan by; where there are too few, nothing is tested. Plans
-    are made from nothing, with the groups that never leave their nodes. GPUs that are dead now were alive then.
+    are made from nothing, with the groups that never leave their nodes, and any number of replicas. GPUs that are dead
+    now were alive then.
     """
     cuts = cuts_of(loads.windows, ahead)
     if not cuts:
@@ -70,6 +71,8 @@ def _asked_then(request: Request) -> Request:
         locality="strict" if request.kept_groups > 1 else "none",
         off_node=0.0,
         current=None,
+        min_replicas=1,
+        across="gpus",
         settings=replace(SETTINGS["fast"], tolerance=TOLERANCE),
     )
 

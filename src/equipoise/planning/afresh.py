@@ -22,11 +22,12 @@ if TYPE_CHECKING:
 
 
 def plan_afresh(request: Request) -> Found:
-    """Plan for the whole cluster, experts at home; then move what is on dead GPUs, or is better served elsewhere."""
-    if request.cluster.dead or request.soft:
-        whole = replace(request.cluster, dead=())
-        start = plan_afresh(replace(request, cluster=whole, off_node=0.0, progress=None)).placement
-        return relieved(request, start)
+    """Plan for the whole cluster, experts at home; then move what is on dead GPUs, or is better served elsewhere.
+
+    The four steps know of GPUs, not of nodes: where experts must be on several, what is on too few moves after them.
+    """
+    if request.cluster.dead or request.soft or request.across == "nodes":
+        return relieved(request, plan_afresh(_of_the_four_steps(request)).placement)
     if request.scenarios.windows == 1:
         placement = _placed(request.scenarios.mean, request)
         anywhere = np.full((placement.layers, placement.experts), ANYWHERE)
@@ -40,6 +41,12 @@ def plan_afresh(request: Request) -> Found:
         progress = part_of(request.progress, number, len(request.settings.start_deviations))
         found.append(relieved(replace(request, progress=progress), start))
     return _best(found, request)
+
+
+def _of_the_four_steps(request: Request) -> Request:
+    """Return what the four steps can be asked: all GPUs alive, experts at home, where there may be no room for more."""
+    whole, at_home = replace(request.cluster, dead=()), 1 if request.soft else request.min_replicas
+    return replace(request, cluster=whole, off_node=0.0, min_replicas=at_home, across="gpus", progress=None)
 
 
 def _placed(counts: NDArray[np.float64], request: Request) -> Placement:

@@ -40,7 +40,8 @@ def lower_bounds(counts: NDArray[np.float64], request: Request, reached: NDArray
     copies = most_copies(members, gpus_per_node, smallest.size)
     bounds = np.empty(len(counts))
     grouping = empty_grouping(request.bound_groups, homes)
-    bound_layers(counts, grouping, cluster.gpus, copies, smallest, request.settings.tolerance, reached, bounds)
+    most_and_least = request.min_replicas, copies
+    bound_layers(counts, grouping, cluster.gpus, *most_and_least, smallest, request.settings.tolerance, reached, bounds)
     return np.asarray(np.maximum(bounds, counts.sum(axis=1) / len(cluster.live)))
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from equipoise.placement import Placement
+from equipoise.planning.domains import least_slots_per_gpu, live_gpus
 from equipoise.planning.homes import ANYWHERE, homes, too_far
 
 if TYPE_CHECKING:
@@ -69,11 +70,10 @@ class Current:
     @cached_property
     def planned(self) -> int:
         """Slots of a GPU that hold different experts: as many as its node's groups have, and as many as must or do."""
-        experts, gpus = self.resident.experts, len(self.gpus)
+        request, experts = self.request, self.resident.experts
+        must = least_slots_per_gpu(experts, request.min_replicas, live_gpus(request.cluster, request.across))
         most_live = int((self.live >= 0).sum(axis=2).max())
-        return min(
-            self.request.cluster.slots_per_gpu, max(experts // self.request.home_nodes, -(-experts // gpus), most_live)
-        )
+        return min(request.cluster.slots_per_gpu, max(experts // request.home_nodes, must or 1, most_live))
 
     @cached_property
     def home(self) -> NDArray[np.int64]:

@@ -28,12 +28,13 @@ def four_steps(counts: NDArray[np.float64], request: Request) -> NDArray[np.int6
     layers, experts = counts.shape
     cluster, settings, homes = request.cluster, request.settings, request.home_nodes
     sizes = experts, request.bound_groups, homes, cluster.gpus // homes, cluster.slots_per_gpu
-    all_counts = _ways_to_share(cluster.slots // homes, experts // homes) <= settings.counts
+    free = cluster.slots // homes - (request.min_replicas - 1) * (experts // homes)
+    all_counts = _ways_to_share(free, experts // homes) <= settings.counts
     limits = SearchLimits(settings.tolerance, settings.good_enough, all_counts)
     phy2log = np.empty((layers, cluster.slots), np.int64)
 
     def begin() -> Callable[[slice], None]:
-        work = empty_workspace(*sizes, settings.tries, settings.kicks)
+        work = empty_workspace(*sizes, settings.tries, settings.kicks, request.min_replicas)
         return lambda part: plan_layers(counts[part], work, limits, phy2log[part])
 
     workers = request.workers or worthwhile_workers(layers * cluster.slots * (1 + settings.tries))

@@ -13,6 +13,8 @@ from equipoise.migration.migration import count_moves
 from equipoise.placement import Placement
 from equipoise.planning.bounds import bounds_by_locality
 from equipoise.planning.budget import ROUNDING
+from equipoise.planning.domains import refuse_short
+from equipoise.planning.finding import find
 from equipoise.planning.homes import homes, off_node_load
 from equipoise.planning.spares import primaries_over
 from equipoise.timing.time_saved import TimeSaved, time_saved
@@ -34,6 +36,8 @@ class Plan:
 
     Attributes
     ----------
+    request : Request
+        What was asked, and is planned for.
     forecast : Forecast
         What was expected to come, and why.
     placement : Placement
@@ -62,6 +66,7 @@ class Plan:
         How replicas will share their load, which all peaks and PARs go by.
     """
 
+    request: Request
     forecast: Forecast
     placement: Placement
     before: Placement
@@ -87,10 +92,13 @@ class Plan:
             decoder_layers=current.decoder_layers if current else None,
         )
         placement.validate()
+        if request.min_replicas > 1:
+            refuse_short(placement, request.min_replicas, request.across)
         home = _home(request, found)
         off = off_node_load(placement, scenarios.mean, home, request.routing)
         total = scenarios.mean.sum(axis=1)
         return cls(
+            request=replace(request, progress=None),
             forecast=expected,
             placement=placement,
             before=_default(request) if current is None else current,
@@ -124,6 +132,17 @@ class Plan:
     def par_before(self) -> NDArray[np.float64]:
         """PAR with the placement ``before``, of what its GPUs would serve, ``[layers]``."""
         return self.scenarios.par(self.before, self.routing)
+
+    @cached_property
+    def par_without_min_replicas(self) -> NDArray[np.float64]:
+        """PAR that a plan for the same reaches where one replica of an expert is enough, ``[layers]``.
+
+        Planned when first asked for.
+        """
+        if self.request.min_replicas == 1:
+            return self.par
+        without = find(replace(self.request, min_replicas=1, across="gpus"))
+        return self.times_mean(self.scenarios.peak(without.placement, self.routing))
 
     @property
     def bound_on_par(self) -> NDArray[np.float64]:

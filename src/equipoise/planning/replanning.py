@@ -116,7 +116,7 @@ def _unless_worse(current: Current, found: Found) -> Found:
 
 
 def _may_stay(current: Current) -> NDArray[np.bool_]:
-    """Return which layers are valid as they are, but for the load off its home node of all layers together."""
+    """Return which layers may stay, but for the load off its home node of all layers together."""
     before, cluster = current.resident, current.request.cluster
     full = (before.phy2log >= 0).sum(axis=1) == cluster.live_slots
     may_repeat = (before.duplicates == 0) | (current.planned < cluster.slots_per_gpu)
@@ -124,4 +124,5 @@ def _may_stay(current: Current) -> NDArray[np.bool_]:
     if current.request.strict:
         none_off = np.where(current.counts >= 0, 1.0, 0.0)  # every replica counts, whatever it serves
         at_home = off_node_load(before, none_off, current.home) == 0
-    return np.asarray(full & may_repeat & before.logcnt.all(axis=1) & at_home)
+    apart = before.spread(current.request.across).min(axis=1) >= current.request.min_replicas
+    return np.asarray(full & may_repeat & apart & at_home)

@@ -12,7 +12,8 @@ import numpy as np
 from equipoise.cluster import nearest_divisors
 from equipoise.errors import InputError, check_choice, check_count, check_share, setting
 from equipoise.loads import Loads
-from equipoise.placement import Locality
+from equipoise.placement import Across, Locality
+from equipoise.planning.domains import refuse_too_few
 from equipoise.planning.effort import SETTINGS
 from equipoise.planning.scenarios import Scenarios
 
@@ -60,6 +61,10 @@ class Request:
         Called as ``progress(done, of how many)``.
     routing : "even" or "filled"
         How replicas will share their load.
+    min_replicas : int
+        Domains that every expert must be on.
+    across : "gpus" or "nodes"
+        What these are; "gpus" where one is enough.
     """
 
     loads: Loads | Scenarios
@@ -74,6 +79,8 @@ class Request:
     workers: int | None
     progress: Progress | None
     routing: PlannedRouting
+    min_replicas: int
+    across: Across
 
     @classmethod
     def checked(
@@ -91,6 +98,8 @@ class Request:
         workers: int | None = None,
         progress: Progress | None = None,
         routing: PlannedRouting = "even",
+        min_replicas: int = 1,
+        across: Across = "gpus",
     ) -> Request:
         """Return the request that these mean; they mean what they mean to :func:`equipoise.plan`.
 
@@ -112,8 +121,13 @@ class Request:
         if workers is not None:
             check_count(setting("workers"), workers)
         _refuse_impossible(loads.experts, cluster, groups, locality, " of the current placement" * handed_on)
+        min_replicas = check_count(setting("min_replicas"), min_replicas)
+        across = _checked_across(min_replicas, across, locality, share)
+        if min_replicas > 1:
+            strict = locality == "strict" and cluster.nodes > 1
+            refuse_too_few(loads.experts, cluster, min_replicas, across, strict=strict)
         limits = most_moves, min_gain, SETTINGS[effort], workers, progress
-        return cls(loads, cluster, groups, locality, share, current, *limits, routing)
+        return cls(loads, cluster, groups, locality, share, current, *limits, routing, min_replicas, across)
 
     @cached_property
     def expected(self) -> Scenarios:
@@ -190,6 +204,21 @@ def checked_locality(locality: Locality | None, off_node: float | None, groups: 
         return "none", 1.0
     share = 1.0 if off_node is None and locality == "soft" else check_share(setting("off_node"), off_node or 0.0)
     return ("soft", share) if share else ("strict", 0.0)
+
+
+def _checked_across(min_replicas: int, across: Across, locality: Locality, off_node: float) -> Across:
+    """Return what every expert must be on several of; GPUs where one is enough."""
+    check_choice(setting("across"), across, get_args(Across))
+    if min_replicas == 1:
+        return "gpus"
+    if across == "nodes" and locality != "none" and off_node < 1:
+        limit = "keeps every expert on one node" if locality == "strict" else f"has {setting('off_node')} {off_node}"
+        raise InputError(
+            f"every expert is to be on {min_replicas} nodes but the locality is {locality}, which {limit}; use "
+            f"{setting('locality', 'soft')} with no {setting('off_node')}, {setting('locality', 'none')}, or "
+            f"{setting('across', 'gpus')}"
+        )
+    return across
 
 
 def _checked_moves(max_moves: float | None, min_gain: float, current: Placement | None, slots: int) -> float:

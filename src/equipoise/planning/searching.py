@@ -12,6 +12,7 @@ import numpy as np
 
 from equipoise.placement import Placement
 from equipoise.planning.budget import Expense, stops_within
+from equipoise.planning.domains import domains_of
 from equipoise.planning.effort import NEVER
 from equipoise.planning.homes import attainable_peaks
 from equipoise.solver.threads import share_out, worthwhile_workers
@@ -146,7 +147,8 @@ def _search(
 
     def begin() -> Callable[[slice], None]:
         sizes = scenarios.experts, gpus, current.planned, scenarios.windows
-        work = empty_workspace(*sizes, request.settings.tries)
+        domain = domains_of(request.cluster, request.across) if request.across == "nodes" else None
+        work = empty_workspace(*sizes, request.settings.tries, request.min_replicas, domain)
 
         def search_part(part: slice) -> None:
             begun = start._replace(live=start.live[part], held=start.held[part], home=start.home[part])

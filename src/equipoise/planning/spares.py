@@ -8,6 +8,7 @@ import numpy as np
 
 from equipoise.placement import Placement
 from equipoise.planning.current import Current
+from equipoise.planning.domains import domains_of
 from equipoise.serving.primaries import primaries
 from equipoise.solver.threads import share_out, worthwhile_workers
 
@@ -30,13 +31,14 @@ def with_spares(request: Request, found: Found) -> Found:
 
     Layers in which a GPU must hold an expert twice stay as they are.
     """
-    from equipoise.solver.spares import Layer, empty_work, spread_layers
+    from equipoise.solver.spares import Domains, Layer, empty_work, spread_layers
 
     placement, gpus = found.placement, list(request.cluster.live)
     scenarios = request.expected.folded(WINDOWS)
     mean = scenarios.mean.sum(axis=1) / len(gpus)
     loads = np.swapaxes(scenarios.counts / np.where(mean > 0, mean, 1.0)[:, None], 0, 1).copy()
-    weights, node = scenarios.weights.T.copy(), _nodes(request)
+    weights = scenarios.weights.T.copy()
+    domains = Domains(domains_of(request.cluster, request.across), request.min_replicas, _nodes(request))
     slots = placement.by_gpu[:, gpus].copy()
     primary = _is_primary(placement)[:, gpus].copy()
     held = _held(request, placement)
@@ -53,7 +55,7 @@ def with_spares(request: Request, found: Found) -> Found:
         def spread_part(part: slice) -> None:
             loads_and_weights = some.loads[part], some.weights[part]
             layer = Layer(some.slots[part], some.primary[part], *loads_and_weights, some.held[part])
-            spread_layers(layer, node, room[part], tries, work)
+            spread_layers(layer, domains, room[part], tries, work)
 
         return spread_part
 

@@ -147,7 +147,7 @@ def _named(planned: Found, live: NDArray[np.int64], request: Request) -> tuple[N
 
     Where GPUs are dead, nodes are no longer alike, and GPUs that must stay on theirs keep their names.
     """
-    cluster, nodes = request.cluster, request.home_nodes
+    cluster, nodes = request.cluster, request.cluster.nodes if request.across == "nodes" else request.home_nodes
     slots = planned.placement.by_gpu[:, list(cluster.live)]
     if nodes == 1:
         return relabel(slots, live, planned.placement.experts, nodes).slots, planned.home

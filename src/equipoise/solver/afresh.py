@@ -39,9 +39,9 @@ class Workspace(NamedTuple):
 
 
 def empty_workspace(
-    experts: int, groups: int, nodes: int, gpus_per_node: int, slots_per_gpu: int, tries: int, kicks: int
+    experts: int, groups: int, nodes: int, gpus_per_node: int, slots_per_gpu: int, tries: int, kicks: int, least: int
 ) -> Workspace:
-    """Return room for layers of this size, whose groups stay each on one of ``nodes`` nodes.
+    """Return room for layers of this size, whose groups stay each on one of ``nodes`` nodes, experts on ``least`` GPUs.
 
     Where a GPU has more slots than its node has experts, the pool is planned without the slots left over.
     """
@@ -49,7 +49,7 @@ def empty_workspace(
     slots_per_gpu = min(slots_per_gpu, members)
     return Workspace(
         grouping=empty_grouping(groups, nodes),
-        pool=empty_pool(members, gpus_per_node, slots_per_gpu),
+        pool=empty_pool(members, gpus_per_node, slots_per_gpu, least),
         queues=empty_queues(members, gpus_per_node),
         search=empty_search(members, gpus_per_node, slots_per_gpu, tries, kicks),
         best=empty_pool(members, gpus_per_node, slots_per_gpu),

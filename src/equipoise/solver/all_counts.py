@@ -23,7 +23,7 @@ def try_all_counts(pool: Pool, queues: Queues, best: Pool, target: float) -> Non
     best: a pool of the same size, overwritten.
     """
     copy_pool(pool, best)
-    _fill(pool, pool.load.size, pool.slots.size - pool.load.size)
+    _fill(pool, pool.load.size, pool.slots.size - pool.load.size * pool.least)
     more = True
     while more and peak(best) > target:
         pack(pool, queues)
@@ -36,11 +36,11 @@ def try_all_counts(pool: Pool, queues: Queues, best: Pool, target: float) -> Non
 
 @kernel
 def _fill(pool: Pool, experts: int, redundant: int) -> None:
-    """Give the redundant replicas to the first of these experts, to each as many as it can have."""
+    """Give the replicas beyond the least to the first of these experts, to each as many as it can have."""
     most_copies = pool.holders.shape[1]
     for expert in range(experts):
-        pool.copies[expert] = 1 + min(redundant, most_copies - 1)
-        redundant -= pool.copies[expert] - 1
+        pool.copies[expert] = pool.least + min(redundant, most_copies - pool.least)
+        redundant -= pool.copies[expert] - pool.least
 
 
 @kernel
@@ -52,7 +52,7 @@ def _next_counts(pool: Pool) -> bool:
     most_copies = pool.holders.shape[1]
     redundant = 0
     for expert in range(pool.load.size - 1):
-        redundant += pool.copies[expert] - 1
+        redundant += pool.copies[expert] - pool.least
         if redundant > 0 and pool.copies[expert + 1] < most_copies:
             pool.copies[expert + 1] += 1
             _fill(pool, expert + 1, redundant - 1)

@@ -23,6 +23,7 @@ def bound_layers(
     loads: Floats,
     grouping: Grouping,
     gpus: int,
+    least_copies: int,
     most_copies: int,
     smallest: Floats,
     tolerance: float,
@@ -31,30 +32,32 @@ def bound_layers(
 ) -> None:
     """Prove for every layer by itself how low its peak can be.
 
-    loads: float64 [layers, experts]. gpus: on all nodes. most_copies: of an expert. smallest: float64 [slots per GPU],
-    overwritten. peaks: float64 [layers], what can be reached. bounds: float64 [layers], written; raised beyond what the
-    groups prove where the peak is not within the tolerance, a share of it.
+    loads: float64 [layers, experts]. gpus: on all nodes. least_copies, most_copies: of an expert. smallest: float64
+    [slots per GPU], overwritten. peaks: float64 [layers], what can be reached. bounds: float64 [layers], written;
+    raised beyond what the groups prove where the peak is not within the tolerance, a share of it.
     """
     for layer in range(loads.shape[0]):
         bound, reached = group_experts(loads[layer], grouping) * grouping.filled.size / gpus, peaks[layer]
         if reached > bound * (1 + tolerance):
-            bound = raise_bound(loads[layer], gpus, most_copies, smallest, bound, reached)
+            bound = raise_bound(loads[layer], gpus, least_copies, most_copies, smallest, bound, reached)
         bounds[layer] = bound
 
 
 @kernel
-def raise_bound(load: Floats, gpus: int, most_copies: int, smallest: Floats, bound: float, reached: float) -> float:
+def raise_bound(
+    load: Floats, gpus: int, least_copies: int, most_copies: int, smallest: Floats, bound: float, reached: float
+) -> float:
     """Raise a lower bound on the peak as far as the largest replica and its companions prove, by bisection.
 
     load: float64 [experts]. smallest: float64 [slots per GPU], overwritten. bound: a peak that cannot be undercut.
     reached: a peak that can be reached.
     """
-    if _may_fit(load, gpus, most_copies, smallest, bound):
+    if _may_fit(load, gpus, least_copies, most_copies, smallest, bound):
         return bound
     fits = reached
     while fits - bound > PRECISION * bound:
         middle = (bound + fits) / 2
-        if _may_fit(load, gpus, most_copies, smallest, middle):
+        if _may_fit(load, gpus, least_copies, most_copies, smallest, middle):
             fits = middle
         else:
             bound = middle
@@ -62,7 +65,7 @@ def raise_bound(load: Floats, gpus: int, most_copies: int, smallest: Floats, bou
 
 
 @kernel
-def _may_fit(load: Floats, gpus: int, most_copies: int, smallest: Floats, peak: float) -> bool:
+def _may_fit(load: Floats, gpus: int, least_copies: int, most_copies: int, smallest: Floats, peak: float) -> bool:
     """Return False where no placement can have this peak.
 
     A replica shares its GPU with ``slots_per_gpu - 1`` others, so each expert needs copies enough that a replica and
@@ -78,32 +81,34 @@ def _may_fit(load: Floats, gpus: int, most_copies: int, smallest: Floats, peak: 
             return False
         needed = 0
         for expert in range(load.size):
-            copies = _needed(load[expert], room)
+            copies = _needed(load[expert], room, least_copies)
             if copies > most_copies:
                 return False
             needed += copies
         if needed > slots:
             return False
-        larger = _smallest_companions(load, room, most_copies, slots - needed, smallest)
+        larger = _smallest_companions(load, room, least_copies, most_copies, slots - needed, smallest)
         if larger <= companions * (1 + MARGIN):
             return True
         companions = larger
 
 
 @kernel
-def _needed(load: float, room: float) -> int:
-    """Return how many copies an expert needs so that none is larger than the room."""
-    return max(1, math.ceil(load / room - MARGIN))
+def _needed(load: float, room: float, least_copies: int) -> int:
+    """Return how many copies an expert needs so that none is larger than the room, and it has the least it may have."""
+    return max(least_copies, math.ceil(load / room - MARGIN))
 
 
 @kernel
-def _smallest_companions(load: Floats, room: float, most_copies: int, spare: int, smallest: Floats) -> float:
+def _smallest_companions(
+    load: Floats, room: float, least_copies: int, most_copies: int, spare: int, smallest: Floats
+) -> float:
     """Return the least load of all slots of a GPU but one: different experts, each with ``spare`` more copies."""
     companions = smallest.size - 1
     for i in range(companions):
         smallest[i] = math.inf
     for expert in range(load.size):
-        share = load[expert] / min(most_copies, _needed(load[expert], room) + spare)
+        share = load[expert] / min(most_copies, _needed(load[expert], room, least_copies) + spare)
         i = companions
         while i > 0 and smallest[i - 1] > share:
             smallest[i] = smallest[i - 1]

@@ -29,7 +29,7 @@ def first_transfer(pool: Pool) -> tuple[int, int]:
     receiver, donor, cost = pool.slots[heavy, 0], -1, np.inf
     for place in range(pool.slots.shape[1]):
         expert = pool.slots[light, place]
-        if expert != receiver and pool.copies[expert] > 1:
+        if expert != receiver and pool.copies[expert] > pool.least:
             growth = pool.share[expert] / (pool.copies[expert] - 1)
             if growth < cost or (growth == cost and expert < donor):
                 donor, cost = expert, growth

@@ -43,6 +43,9 @@ class Pool(NamedTuple):
     singles: Bundles  # the pieces
     pairs: Bundles  # [gpus, 0] where the slots of a GPU are too few or too many for pairs
     pairs_sorted: Flags  # [gpus], whether the pairs are up to date
+    domain: Integers  # [gpus], what each fails with, numbered in the order of the GPUs: itself, or its node
+    shared: tuple[()] | tuple[int]  # read for its length alone: where no domain has several GPUs, no look is compiled
+    least: int  # domains that every expert must be on
 
 
 class Queues(NamedTuple):
@@ -54,10 +57,11 @@ class Queues(NamedTuple):
     gpu: Integers  # [gpus]
     aside: Integers  # [gpus]
     filled: Integers  # [gpus], slots in use
+    there: Integers  # [experts, gpus], replicas of the expert in each domain; there are at most as many as GPUs
 
 
-def empty_pool(experts: int, gpus: int, slots_per_gpu: int) -> Pool:
-    """Return a pool of this size with nothing in it yet."""
+def empty_pool(experts: int, gpus: int, slots_per_gpu: int, least: int = 1, domain: Integers | None = None) -> Pool:
+    """Return a pool of this size with nothing in it yet; every GPU a domain of its own unless they are given."""
     pieces = np.zeros((gpus, slots_per_gpu))
     place = np.tile(np.arange(slots_per_gpu), (gpus, 1))
     # Exchanging two of three replicas is exchanging the third, with the GPUs' names exchanged.
@@ -74,6 +78,9 @@ def empty_pool(experts: int, gpus: int, slots_per_gpu: int) -> Pool:
         singles=Bundles(pieces, place, place),
         pairs=Bundles(np.zeros((gpus, pairs)), np.zeros((gpus, pairs), np.int64), np.zeros((gpus, pairs), np.int64)),
         pairs_sorted=np.zeros(gpus, np.bool_),
+        domain=np.arange(gpus) if domain is None else domain,
+        shared=() if domain is None else (0,),
+        least=least,
     )
 
 
@@ -91,6 +98,7 @@ def empty_queues(experts: int, gpus: int) -> Queues:
         gpu=np.zeros(gpus, np.int64),
         aside=np.zeros(gpus, np.int64),
         filled=np.zeros(gpus, np.int64),
+        there=np.zeros((experts, gpus), np.int64),
     )
 
 
@@ -125,6 +133,28 @@ def holds(pool: Pool, gpu: int, expert: int) -> bool:
         if pool.holders[expert, i] == gpu:
             return True
     return False
+
+
+@kernel
+def stays_apart(pool: Pool, expert: int, gpu: int, new_gpu: int) -> bool:
+    """Return whether the expert is on enough domains once its replica on one GPU is on another, or gone for -1.
+
+    It must have more than the least replicas for one to go. Then there is nothing to look at where every GPU is a
+    domain of its own.
+    """
+    if len(pool.shared) == 0:
+        return True
+    found = 0 if new_gpu < 0 else 1
+    for i in range(pool.copies[expert]):
+        if found >= pool.least:
+            break
+        other = pool.holders[expert, i]
+        adds = other != gpu and (new_gpu < 0 or pool.domain[other] != pool.domain[new_gpu])
+        for j in range(i):
+            earlier = pool.holders[expert, j]
+            adds = adds and (earlier == gpu or pool.domain[earlier] != pool.domain[other])
+        found += int(adds)
+    return found >= pool.least
 
 
 @kernel

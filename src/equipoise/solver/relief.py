@@ -12,7 +12,7 @@ import numpy as np
 
 from equipoise.solver.compiling import kernel
 from equipoise.solver.history import GIVE, GPU, RECEIVER, TAKE, record
-from equipoise.solver.pool import Pool, holds, peak, swap_bundles, transfer
+from equipoise.solver.pool import Pool, holds, peak, stays_apart, swap_bundles, transfer
 from equipoise.solver.prices import is_off, price_of_adding, price_of_dropping, price_replicas
 from equipoise.solver.windows import mean_peak, next_by_pressure, set_aim, weigh_holders, weigh_windows
 
@@ -200,7 +200,9 @@ def _best_exchange(
                     heavy_above = max(windows.gpu_load[heavy, w] - moved - windows.aim[w], 0.0)
                     light_above = max(windows.gpu_load[light, w] + moved - windows.aim[w], 0.0)
                     relief -= heavy_above * heavy_above + light_above * light_above
-            if relief > to_beat * price and not holds(pool, light, given) and not holds(pool, heavy, taken):
+            if relief <= to_beat * price or holds(pool, light, given) or holds(pool, heavy, taken):
+                continue
+            if stays_apart(pool, given, heavy, light) and stays_apart(pool, taken, light, heavy):
                 to_beat, best_give, best_take = relief / price, give, take
     return to_beat, best_give, best_take
 
@@ -216,9 +218,11 @@ def _best_transfer(
     """
     best = to_beat, -1, -1, -1
     for donor in range(pool.load.size):
-        if pool.copies[donor] > 1:
+        if pool.copies[donor] > pool.least:
             for i in range(pool.copies[donor]):
                 gpu = pool.holders[donor, i]
+                if not stays_apart(pool, donor, gpu, -1):
+                    continue
                 found, receiver = _best_receiver(pool, windows, terms, scratch, heavy, best[0], donor, gpu)
                 if receiver >= 0:
                     best = found, receiver, donor, gpu

@@ -48,10 +48,12 @@ class Workspace(NamedTuple):
     search: Search
 
 
-def empty_workspace(experts: int, gpus: int, slots_per_gpu: int, windows: int, tries: int) -> Workspace:
-    """Return room for layers of this size."""
+def empty_workspace(
+    experts: int, gpus: int, slots_per_gpu: int, windows: int, tries: int, least: int, domain: Integers | None
+) -> Workspace:
+    """Return room for layers of this size, whose experts must be on ``least`` GPUs, or domains if given."""
     return Workspace(
-        empty_pool(experts, gpus, slots_per_gpu),
+        empty_pool(experts, gpus, slots_per_gpu, least, domain),
         empty_queues(experts, gpus),
         empty_windows(experts, gpus, windows),
         empty_scratch(experts, slots_per_gpu, windows),

@@ -39,6 +39,14 @@ class Layer(NamedTuple):
     held: Flags  # [gpus, experts], what a GPU has without a move
 
 
+class Domains(NamedTuple):
+    """What GPUs fail with, and may exchange experts with."""
+
+    domain: Integers  # [gpus], each itself or its node, numbered in the order of the GPUs
+    least: int  # of them that every expert must be on
+    node: Integers  # [gpus], nothing is exchanged between nodes
+
+
 class Work(NamedTuple):
     """Overwritten."""
 
@@ -65,15 +73,15 @@ def empty_work(experts: int, slots: int, gpus: int, windows: int) -> Work:
 
 
 @entry
-def spread_layers(layers: Layer, node: Integers, room: Integers, tries: int, work: Work) -> None:
+def spread_layers(layers: Layer, domains: Domains, room: Integers, tries: int, work: Work) -> None:
     """Level the primaries of every layer, then search.
 
     Parameters
     ----------
     layers : Layer
         All arrays with one axis more, ``[layers]``; overwritten.
-    node : ``[gpus]``
-        Nothing is exchanged between nodes.
+    domains : Domains
+        Of all layers alike.
     room : ``[layers]``
         How many moves more may be made.
     tries : int
@@ -84,12 +92,12 @@ def spread_layers(layers: Layer, node: Integers, room: Integers, tries: int, wor
     for n in range(room.size):
         held = layers.held[n]
         layer = Layer(layers.slots[n], layers.primary[n], layers.loads[n], layers.weights[n], held)
-        left = _level(layer, node, room[n], work)
-        _search(layer, node, left, tries, work)
+        left = _level(layer, domains, room[n], work)
+        _search(layer, domains, left, tries, work)
 
 
 @kernel
-def _level(layer: Layer, node: Integers, room: int, work: Work) -> int:
+def _level(layer: Layer, domains: Domains, room: int, work: Work) -> int:
     """Exchange primaries for spares until GPUs of a node differ by one at most; return the moves that are left."""
     gpus, places = layer.slots.shape
     for gpu in range(gpus):
@@ -100,10 +108,10 @@ def _level(layer: Layer, node: Integers, room: int, work: Work) -> int:
     while more:
         more = False
         for gpu in range(gpus):
-            other = _emptiest(gpu, node, work.primaries)
+            other = _emptiest(gpu, domains.node, work.primaries)
             if work.primaries[gpu] - work.primaries[other] < 2:
                 continue
-            place, there = _least_harm(layer, gpu, other, room, work)
+            place, there = _least_harm(layer, domains, gpu, other, room, work)
             if place >= 0:
                 room -= _swap(layer, gpu, place, other, there)
                 layer.primary[gpu, place], layer.primary[other, there] = False, True
@@ -124,12 +132,14 @@ def _emptiest(gpu: int, node: Integers, primaries: Integers) -> int:
 
 
 @kernel
-def _least_harm(layer: Layer, gpu: int, other: int, room: int, work: Work) -> tuple[int, int]:
+def _least_harm(layer: Layer, domains: Domains, gpu: int, other: int, room: int, work: Work) -> tuple[int, int]:
     """Return the places of the primary and the spare to exchange; -1 for both where none may be."""
     best, place, there = np.inf, -1, -1
     for i in range(layer.slots.shape[1]):
         for j in range(layer.slots.shape[1]):
-            if layer.primary[gpu, i] and not layer.primary[other, j] and _may_swap(layer, gpu, i, other, j, room):
+            if not layer.primary[gpu, i] or layer.primary[other, j]:
+                continue
+            if _may_swap(layer, domains, gpu, i, other, j, room):
                 _swap(layer, gpu, i, other, j)
                 harm = _objective(layer, ROUGHLY, work)
                 _swap(layer, gpu, i, other, j)
@@ -139,7 +149,7 @@ def _least_harm(layer: Layer, gpu: int, other: int, room: int, work: Work) -> tu
 
 
 @kernel
-def _search(layer: Layer, node: Integers, room: int, tries: int, work: Work) -> None:
+def _search(layer: Layer, domains: Domains, room: int, tries: int, work: Work) -> None:
     """Make every proposed change that helps; half of them are of a GPU with the peak of a window."""
     gpus, places = layer.slots.shape
     work.state[0] = 1
@@ -150,16 +160,18 @@ def _search(layer: Layer, node: Integers, room: int, tries: int, work: Work) -> 
         gpu = work.busiest[window] if _random(work.state, 2) else _random(work.state, gpus)
         place, other, there = _random(work.state, places), _random(work.state, gpus), _random(work.state, places)
         gives = not layer.primary[other, there] and _random(work.state, 2) == 1
-        if gpu == other or node[gpu] != node[other]:
+        if gpu == other or domains.node[gpu] != domains.node[other]:
             continue
         expert, before = layer.slots[gpu, place], layer.slots[other, there]
         if gives:
             moves = _moves_to(layer, other, expert) - _moves_to(layer, other, before)
             if moves > room or _holds(layer.slots, other, expert):
                 continue
+            if not _stays_apart(layer, domains, before, other, -1):
+                continue
             layer.slots[other, there] = expert
         elif layer.primary[gpu, place] == layer.primary[other, there] and _may_swap(
-            layer, gpu, place, other, there, room
+            layer, domains, gpu, place, other, there, room
         ):
             moves = _swap(layer, gpu, place, other, there)
         else:
@@ -182,13 +194,31 @@ def _note_busiest(work: Work) -> None:
 
 
 @kernel
-def _may_swap(layer: Layer, gpu: int, place: int, other: int, there: int, room: int) -> bool:
-    """Return whether two slots may exchange their experts: nothing twice on a GPU, and no more moves than there may."""
+def _may_swap(layer: Layer, domains: Domains, gpu: int, place: int, other: int, there: int, room: int) -> bool:
+    """Return whether two slots may exchange their experts.
+
+    Nothing may be twice on a GPU or on too few domains, and there must be room for the moves.
+    """
     one, two = layer.slots[gpu, place], layer.slots[other, there]
     if one == two or _holds(layer.slots, other, one) or _holds(layer.slots, gpu, two):
         return False
     more = _moves_to(layer, other, one) + _moves_to(layer, gpu, two)
-    return more - _moves_to(layer, gpu, one) - _moves_to(layer, other, two) <= room
+    if more - _moves_to(layer, gpu, one) - _moves_to(layer, other, two) > room:
+        return False
+    return _stays_apart(layer, domains, one, gpu, other) and _stays_apart(layer, domains, two, other, gpu)
+
+
+@kernel
+def _stays_apart(layer: Layer, domains: Domains, expert: int, gpu: int, new_gpu: int) -> bool:
+    """Return whether the expert is on enough domains once its replica on one GPU is on another, or gone for -1."""
+    found, last = 0, -1
+    for at in range(layer.slots.shape[0]):
+        if found >= domains.least:
+            return True
+        new = at != gpu and domains.domain[at] != last
+        if new and (at == new_gpu or _holds(layer.slots, at, expert)):
+            found, last = found + 1, domains.domain[at]
+    return found >= domains.least
 
 
 @kernel

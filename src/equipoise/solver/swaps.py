@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from equipoise.solver.compiling import kernel
-from equipoise.solver.pool import holds, peak, sort_pairs, swap_bundles
+from equipoise.solver.pool import holds, peak, sort_pairs, stays_apart, swap_bundles
 
 if TYPE_CHECKING:
     from equipoise.solver.pool import Bundles, Pool
@@ -56,7 +56,7 @@ def _best_exchange(pool: Pool, bundles: Bundles, heavy: int, light: int, best: f
     The exchange moves the bundles' difference in load; half the GPUs' difference would make them equal. Both lists
     fall, so one walk along both passes the differences closest to that half: where the difference is too large, the
     next smaller bundle of the heavy GPU is tried, otherwise that of the light one. A bundle with an expert that the
-    other GPU holds is passed over.
+    other GPU holds, or that would be on too few domains, is passed over.
     """
     heavy_load, light_load = pool.gpu_load[heavy], pool.gpu_load[light]
     half = (heavy_load - light_load) / 2
@@ -68,10 +68,10 @@ def _best_exchange(pool: Pool, bundles: Bundles, heavy: int, light: int, best: f
         too_much = moved > half
         after = light_load + moved if too_much else heavy_load - moved
         if after < best:
-            if _would_meet(pool, bundles, heavy, i, light):
+            if not _may_go(pool, bundles, heavy, i, light):
                 i += 1
                 continue
-            if _would_meet(pool, bundles, light, j, heavy):
+            if not _may_go(pool, bundles, light, j, heavy):
                 j += 1
                 continue
             best, give, take = after, i, j
@@ -83,7 +83,9 @@ def _best_exchange(pool: Pool, bundles: Bundles, heavy: int, light: int, best: f
 
 
 @kernel
-def _would_meet(pool: Pool, bundles: Bundles, gpu: int, bundle: int, other: int) -> bool:
-    """Return whether the other GPU holds an expert of this bundle already."""
-    first, second = bundles.first[gpu, bundle], bundles.second[gpu, bundle]
-    return holds(pool, other, pool.slots[gpu, first]) or holds(pool, other, pool.slots[gpu, second])
+def _may_go(pool: Pool, bundles: Bundles, gpu: int, bundle: int, other: int) -> bool:
+    """Return whether the other GPU lacks the experts of this bundle, and they stay on enough domains."""
+    first, second = pool.slots[gpu, bundles.first[gpu, bundle]], pool.slots[gpu, bundles.second[gpu, bundle]]
+    if holds(pool, other, first) or holds(pool, other, second):
+        return False
+    return stays_apart(pool, first, gpu, other) and stays_apart(pool, second, gpu, other)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from equipoise.solver.compiling import kernel
-from equipoise.solver.pool import Pool, copy_pool, empty_pool, holds, peak, transfer
+from equipoise.solver.pool import Pool, copy_pool, empty_pool, holds, peak, stays_apart, transfer
 from equipoise.solver.swaps import LEAST_FALL, settle
 
 if TYPE_CHECKING:
@@ -115,9 +115,11 @@ def _rank_transfers(pool: Pool, transfers: Transfers) -> int:
     if transfers.score.size == 0:
         return found
     for donor in range(pool.load.size):
-        if pool.copies[donor] > 1:
+        if pool.copies[donor] > pool.least:
             for i in range(pool.copies[donor]):
-                found = _rank_receivers(pool, transfers, found, donor, pool.holders[donor, i])
+                gpu = pool.holders[donor, i]
+                if stays_apart(pool, donor, gpu, -1):
+                    found = _rank_receivers(pool, transfers, found, donor, gpu)
     return found
 
 

@@ -8,7 +8,7 @@ import typer
 
 from equipoise.cli.options.values import parse_share
 from equipoise.forecasting.forecast import Method
-from equipoise.placement import Locality
+from equipoise.placement import Across, Locality
 from equipoise.planning.effort import Effort
 
 AskedLocality = Annotated[
@@ -26,6 +26,13 @@ OffNode = Annotated[
         parser=parse_share, metavar="SHARE", help="Load served off its node at most, such as 5%; makes it soft."
     ),
 ]
+MinReplicas = Annotated[
+    int,
+    typer.Option(
+        min=1, metavar="NUMBER", help="GPUs, or nodes, that every expert is on at least; 2 survive the loss of any one."
+    ),
+]
+AskedAcross = Annotated[Across, typer.Option("--across", help="What --min-replicas counts.")]
 AskedForecast = Annotated[
     Method,
     typer.Option(

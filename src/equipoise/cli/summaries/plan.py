@@ -82,6 +82,9 @@ def summary(plan: Plan, loads: Loads, run: Run, times: list[TimeSaved], cost: di
         "current": str(run.current) if run.current else None,
         "routing": plan.routing,
         "level_layers": int((plan.primaries_over == 0).sum()) if plan.routing == "filled" else None,
+        "min_replicas": plan.request.min_replicas,
+        "across": plan.request.across,
+        "par_without_min_replicas": float(plan.par_without_min_replicas.mean()),
         "effort": run.effort,
         "forecast": plan.forecast.used(),
         "scenarios": plan.scenarios.windows,
@@ -133,6 +136,8 @@ def print_summary(summary: dict[str, Any]) -> None:
             f"{summary['off_node_excess']:.1%} of the load is served off its node beyond what was asked for: the slots "
             "of live GPUs at home leave no other choice."
         )
+    if summary["min_replicas"] > 1:
+        print_line(_replicas_in_words(summary))
     if summary["lost"]:
         print_line(f"No live GPU holds {_lost_in_words(summary['lost'])}: their weights must come from disk.")
     print_line("PAR is peak / mean GPU load; at 1, which is perfect, no GPU waits for another.")
@@ -159,6 +164,7 @@ def what_was_planned(summary: dict[str, Any]) -> list[tuple[str, str]]:
         *groups_of_model_in_words(summary),
         *_other_groups_in_words(summary),
         *([("routing", "filled, and planned for that")] if summary["routing"] == "filled" else []),
+        *([("replicas", _domains_in_words(summary))] if summary["min_replicas"] > 1 else []),
         ("effort", summary["effort"]),
         *_forecast_in_words(summary),
         *cost_in_words(summary["cost"]),
@@ -221,6 +227,18 @@ def _what_it_takes(summary: dict[str, Any]) -> list[tuple[str, str]]:
             ("bound by locality", bounds),
         ]
     return rows
+
+
+def _domains_in_words(summary: dict[str, Any]) -> str:
+    """Return ``"every expert on 2 GPUs"``, or nodes."""
+    units = {"gpus": "GPUs", "nodes": "nodes"}
+    return f"every expert on {summary['min_replicas']} {units[summary['across']]}"
+
+
+def _replicas_in_words(summary: dict[str, Any]) -> str:
+    """Say what it costs that every expert has several replicas."""
+    words = _domains_in_words(summary)
+    return f"E{words[1:]}: PAR {summary['par']['mean']:.4f}, {summary['par_without_min_replicas']:.4f} without."
 
 
 def _lost_in_words(lost: list[dict[str, int]]) -> str:
