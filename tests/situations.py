@@ -40,7 +40,8 @@ class Situation:
         return bool(off <= self.settings["off_node"] * loads.sum())
 
     def plan(self, **changes: Any):
-        return plan(self.loads, self.cluster, **({"current": self.current} | self.settings | changes))
+        """Return the plan for these loads as they are, however few selections they may be."""
+        return plan(Scenarios(self.loads), self.cluster, **({"current": self.current} | self.settings | changes))
 
 
 @st.composite

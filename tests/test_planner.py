@@ -158,7 +158,7 @@ def small_optima():
 def test_plans_are_near_the_optimum_and_bounds_below_it(small_optima, effort, mean_distance):
     distances = []
     for load, cluster, least in small_optima:
-        result = plan(load, cluster, effort=effort)
+        result = plan(Scenarios(load), cluster, effort=effort)
         assert result.bound[0] * (1 - 1e-12) <= least <= result.peak[0] * (1 + 1e-12)
         distances.append(result.peak[0] / least - 1)
     print(f"{effort}: {np.mean(distances):.4%} above the optimum on average, {max(distances):.4%} at most")

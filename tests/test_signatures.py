@@ -16,6 +16,7 @@ PUBLIC = {
     "placement.py",
     "sizing/size.py",
     "serving/balance.py",
+    "runtime/sglang.py",
 }
 FROM_OUTSIDE = {"engines", "cli", "solver"}
 # A kernel takes pointers and numbers one by one, and a torch operator what its schema can say.

@@ -22,6 +22,7 @@ from equipoise.forecasting.forecast import AUTO, expect
 from equipoise.planning.finding import find
 from equipoise.planning.plan import Plan
 from equipoise.planning.request import Request
+from equipoise.planning.samples import shrunk, trust
 from equipoise.planning.scenarios import Scenarios
 
 if TYPE_CHECKING:
@@ -58,6 +59,9 @@ def plan(
 
     Of several windows it is the mean of their largest GPU loads that is made small, not the largest GPU load of their
     mean: experts that run hot in the same windows do not share a GPU.
+
+    Counts of few selections are trusted as far as their spread is more than chance (:mod:`equipoise.planning.samples`);
+    what is said of the plan is of the counts themselves.
 
     The same input gives the same placement, bit for bit, in any process and with any number of workers.
 
@@ -145,7 +149,17 @@ def plan(
     )
     expected = expect(request, forecast)
     planned = request.serving(expected.scenarios)
-    return Plan.of(planned, expected, find(planned))
+    return Plan.of(planned, expected, find(_as_far_as_trusted(planned, request.loads)))
+
+
+def _as_far_as_trusted(planned: Request, recorded: Loads | Scenarios) -> Request:
+    """Return the request for what was recorded, as far as so many selections are to be trusted.
+
+    What is served off its node is capped as it was counted, and scenarios are planned for as they are.
+    """
+    if isinstance(recorded, Scenarios) or planned.soft:
+        return planned
+    return planned.serving(shrunk(planned.expected, trust(recorded)))
 
 
 def warm_up(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from equipoise import Cluster, Placement, balance, plan
+from equipoise import Cluster, Placement, Scenarios, balance, plan
 from equipoise.planning.homes import attainable_peaks, homes, off_node_load
 from tests.reference.exact import grouped_optimum, optimum, soft_optimum
 from tests.reference.execution import contents
@@ -127,8 +127,8 @@ def test_without_a_limit_the_peaks_aimed_at_are_the_means():
 def test_no_more_load_than_allowed_is_served_off_its_home(situation, off_node):
     groups, total = situation.settings["groups"], situation.loads.sum()
     assume(groups > 1)
-    strict = plan(situation.loads, situation.cluster, groups=groups)
-    soft = plan(situation.loads, situation.cluster, groups=groups, off_node=off_node)
+    strict = plan(Scenarios(situation.loads), situation.cluster, groups=groups)
+    soft = plan(Scenarios(situation.loads), situation.cluster, groups=groups, off_node=off_node)
     home = homes(strict.placement, groups, situation.loads)
     off = [slow_off_node(layer_of(soft.placement, i), load, home[i]) for i, load in enumerate(situation.loads)]
     np.testing.assert_allclose(soft.off_node * situation.loads.sum(axis=1), [float(x) for x in off], rtol=1e-9)
@@ -146,10 +146,9 @@ def test_no_more_load_than_allowed_is_served_off_its_home(situation, off_node):
 def test_replanned_no_more_than_allowed_is_served_off_its_home_or_than_before(situation, off_node):
     groups, total = situation.settings["groups"], situation.loads.sum()
     assume(groups > 1)
-    least = plan(
-        situation.loads, situation.cluster, groups=groups, current=situation.current, off_node=off_node, max_moves=0
-    )
-    result = plan(situation.loads, situation.cluster, groups=groups, current=situation.current, off_node=off_node)
+    loads = Scenarios(situation.loads)
+    least = plan(loads, situation.cluster, groups=groups, current=situation.current, off_node=off_node, max_moves=0)
+    result = plan(loads, situation.cluster, groups=groups, current=situation.current, off_node=off_node)
     before, after = ((one.off_node * situation.loads.sum(axis=1)).sum() for one in (least, result))
     assert after <= max(before, off_node * total) * (1 + 1e-9)
 

@@ -126,7 +126,7 @@ def test_progress_counts_up_to_all_layers_once():
 def test_experts_that_run_hot_together_do_not_share_a_gpu():
     windows = [[[10, 9, 1, 1]], [[1, 1, 9, 10]]]
     cluster = Cluster(gpus=2, slots_per_gpu=2)
-    result, added_up = plan(Scenarios(windows), cluster), plan(np.sum(windows, axis=0), cluster)
+    result, added_up = plan(Scenarios(windows), cluster), plan(Scenarios(np.sum(windows, axis=0)), cluster)
     assert Scenarios(windows).peak(added_up.placement).tolist() == [19]
     assert result.peak.tolist() == [11]
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from equipoise.cli.summaries.doubts import doubts
 from equipoise.cli.summaries.words import shape_in_words
 from equipoise.cli.terminal.console import print_line, print_table
 from equipoise.cli.terminal.strip import print_strips
@@ -33,6 +34,7 @@ def summary(loads: Loads) -> dict[str, Any]:
         "skew_by_layer": skew.tolist(),
         "most_skewed_layers": _largest(skew).tolist(),
         "hottest_experts": _hottest_experts(total),
+        "doubts": doubts(loads),
         "by_window": [
             {
                 "label": loads.labels[window] if loads.labels else None,
@@ -49,6 +51,8 @@ def print_summary(file: str, summary: dict[str, Any]) -> None:
     skew = summary["skew_by_layer"]
     print_line(f"loads {file}")
     print_line(shape_in_words(summary))
+    for line in summary["doubts"]:
+        print_line(line)
     print_line()
     print_strips({"skew": skew}, low=1.0)
     print_line()
