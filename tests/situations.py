@@ -50,7 +50,7 @@ def live_ones(draw, most_left_over=1, may_die=True, strict=False):
     cluster, experts, settings = draw(_clusters(most_left_over, may_die, strict))
     loads = draw(_loads(experts))
     earlier, rng = draw(_loads(experts, len(loads))), np.random.default_rng(draw(st.integers(0, 9)))
-    slots = plan(earlier, cluster, **settings).placement.phy2log.reshape(len(loads), cluster.gpus, -1)
+    slots = plan(Scenarios(earlier), cluster, **settings).placement.phy2log.reshape(len(loads), cluster.gpus, -1)
     shuffled = rng.permuted(slots, axis=2).reshape(len(loads), -1)
     return Situation(loads, cluster, settings, Placement(shuffled, cluster, experts))
 

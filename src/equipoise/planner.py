@@ -117,7 +117,8 @@ def plan(
     Raises
     ------
     InputError
-        If the loads are not valid, the slots too few, a division impossible, or settings contradict each other.
+        If the loads are not valid or zero throughout, the slots too few, a division impossible, or settings contradict
+        each other.
 
     Examples
     --------

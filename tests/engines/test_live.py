@@ -78,7 +78,9 @@ def test_odd_loads_leave_everything_as_it_is_and_are_logged_with_the_traceback(b
     assert "layer 1, expert 2" in str(record.exc_info[1])
 
 
-@pytest.mark.parametrize("step", ["engines.live.prepare", "engines.live.plan", "planner.expect", "planner.replan"])
+@pytest.mark.parametrize(
+    "step", ["engines.live.prepare", "engines.live.plan", "planner.expect", "planning.finding.replan"]
+)
 def test_whatever_fails_the_engine_goes_on(step, monkeypatch, caplog):
     def fail(*_, **__):
         raise RuntimeError("no memory, no compiler, no luck")

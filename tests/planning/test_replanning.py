@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from equipoise import Cluster, InputError, Migration, Placement, balance, plan
+from equipoise import Cluster, InputError, Migration, Placement, Scenarios, balance, plan
 from equipoise.planning.effort import SETTINGS
 from tests.reference.execution import contents
 from tests.situations import changed_ones, live_ones
@@ -322,7 +322,7 @@ def test_progress_counts_up_to_all_layers_once(task):
 
 @pytest.mark.parametrize("effort", EFFORTS)
 def test_idle_layers_stay_as_they_are_without_a_warning(effort, recwarn):
-    result = plan(np.zeros((23, 32)), LIVE_CLUSTER, current=LIVE, effort=effort)
+    result = plan(Scenarios(np.zeros((23, 32))), LIVE_CLUSTER, current=LIVE, effort=effort)
     assert result.placement.phy2log.tolist() == LIVE.phy2log.tolist()
     assert result.par.tolist() == [1] * 23
     assert not recwarn.list

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from equipoise import Cluster, InputError, Loads, Migration, balance, plan, sample_loads
+from equipoise import Cluster, InputError, Loads, Migration, Scenarios, balance, plan, sample_loads
 from equipoise.planning.spares import primaries_over
 from equipoise.serving.primaries import primaries
 
@@ -117,7 +117,7 @@ def test_groups_stay_on_their_nodes():
 
 
 def test_idle_loads_and_experts_twice_on_a_gpu_stay_as_they_are():
-    idle = plan(np.zeros((2, 8)), Cluster(gpus=4, slots_per_gpu=3), routing="filled")
+    idle = plan(Scenarios(np.zeros((2, 8))), Cluster(gpus=4, slots_per_gpu=3), routing="filled")
     assert (idle.par == 1).all()
     twice = plan([[5.0, 3]], Cluster(gpus=2, slots_per_gpu=3), routing="filled")
     assert twice.placement.duplicates.sum() > 0

@@ -9,6 +9,7 @@ import numpy as np
 from equipoise.cluster import Cluster, tied_groups
 from equipoise.errors import InputError, check_count
 from equipoise.planner import plan
+from equipoise.planning.scenarios import Scenarios
 
 if TYPE_CHECKING:
     from equipoise.placement import Placement
@@ -74,7 +75,7 @@ def _plan(weight: Any, num_replicas: int, num_groups: int, num_nodes: int, num_g
     groups = tied_groups(num_groups, weight.shape[1], num_gpus, num_nodes)
     num_nodes = num_nodes if groups > 1 else 1
     cluster = Cluster.for_slots(num_replicas, experts=weight.shape[1], gpus=num_gpus, nodes=num_nodes)
-    return plan(weight, cluster, groups=groups).placement
+    return plan(weight if weight.any() else Scenarios(weight), cluster, groups=groups).placement
 
 
 def _three(placement: Placement) -> tuple[Any, Any, Any]:

@@ -17,6 +17,7 @@ from equipoise.engines.settings import read_settings
 from equipoise.errors import InputError
 from equipoise.placement import Placement
 from equipoise.planner import plan, warm_up
+from equipoise.planning.scenarios import Scenarios
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -134,7 +135,7 @@ def _plan(call: EngineCall, settings: Settings) -> Plan:
     current = _current(call)
     locality, off_node = (settings.locality, settings.off_node) if call.groups > 1 else (None, None)
     return plan(
-        call.loads,
+        call.loads if call.loads.any() else Scenarios(call.loads),  # nothing, in an engine's profile run
         call.cluster,
         forecast=settings.forecast,
         groups=call.groups,
@@ -185,7 +186,7 @@ def _line(result: Plan, call: EngineCall, settings: Settings, seconds: float) ->
     declined = "" if result.declined is None else f" (PAR {result.declined:.4f} was not worth its moves)"
     return (
         f"Equipoise {done} {placement.layers} layers on {len(placement.cluster.live)} GPUs in {1000 * seconds:.0f} ms: "
-        f"PAR {result.par_before.mean():.4f} -> {result.par.mean():.4f}, "
+        f"PAR {result.mean_of(result.par_before):.4f} -> {result.mean_of(result.par):.4f}, "
         f"{result.moves.sum()} moves, {result.moved_share:.1%} of the slots"
         f"{declined}; settings {settings.digest}, placement {sha256(placement.phy2log.tobytes()).hexdigest()[:8]}"
     )

@@ -24,8 +24,8 @@ def replan_filled(request: Request, live: Placement) -> Found:
     required = replan(replace(request, most_moves=0, min_gain=0.0, progress=None), live)
     spares = with_spares(request, required)
     further = with_spares(request, replan(replace(request, min_gain=0.0), live))
-    stay, kept, moved = (request.expected.par(one.placement, "filled").mean() for one in (required, spares, further))
+    stay, kept, moved = (request.expected.mean_par(one.placement, "filled") for one in (required, spares, further))
     found, reached = (further, moved) if moved < (1 - WORTH) * kept else (spares, kept)
     if request.min_gain and reached > (1 - request.min_gain) * stay:
-        return required._replace(declined=float(reached))
+        return required._replace(declined=reached)
     return found

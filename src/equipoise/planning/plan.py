@@ -177,8 +177,9 @@ class Plan:
 
     @property
     def moved_share(self) -> float:
-        """All moves as a share of the live slots."""
-        return float(self.moves.sum() / self.placement.live_slots)
+        """All moves as a share of the live slots of layers with load."""
+        slots = np.count_nonzero(self.mean) * self.placement.cluster.live_slots
+        return float(self.moves.sum() / (slots or self.placement.live_slots))
 
     @property
     def primaries_over(self) -> NDArray[np.int64]:
@@ -190,6 +191,11 @@ class Plan:
         """Return what a layer takes with the placement ``before`` and with this one, under what was planned for."""
         loads, weights = Loads(self.scenarios.counts), self.scenarios.weights
         return time_saved((self.before, self.placement), loads, batch, self.routing, weights)
+
+    def mean_of(self, values: NDArray[np.float64]) -> float:
+        """Return the mean of values ``[layers]`` over the layers with load; over all where none has any."""
+        busy = self.mean > 0
+        return float(values[busy].mean() if busy.any() else values.mean())
 
     def times_mean(self, load: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return a load ``[layers]`` in units of the mean GPU load; 1 for idle layers."""

@@ -113,13 +113,16 @@ class Request:
         groups, locality, off_node = _as_current(current, groups, locality, off_node)
         locality, share = checked_locality(locality, off_node, groups)
         min_gain = check_share(setting("min_gain"), min_gain)
-        most_moves = _checked_moves(max_moves, min_gain, current, loads.layers * cluster.live_slots)
+        busy = int(loads.counts.any(axis=(0, 2)).sum()) or loads.layers
+        most_moves = _checked_moves(max_moves, min_gain, current, busy * cluster.live_slots)
         if current is not None:
             _refuse_another_model(current, loads)
         check_choice(setting("effort"), effort, SETTINGS)
         check_choice(setting("routing"), routing, get_args(PlannedRouting))
         if workers is not None:
             check_count(setting("workers"), workers)
+        if isinstance(loads, Loads) and not loads.counts.any():
+            raise InputError("the loads are zero throughout: nothing was recorded, and there is nothing to plan for")
         _refuse_impossible(loads.experts, cluster, groups, locality, " of the current placement" * handed_on)
         min_replicas = check_count(setting("min_replicas"), min_replicas)
         across = _checked_across(min_replicas, across, locality, share)

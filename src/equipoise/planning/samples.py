@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from equipoise.loads import Loads
     from equipoise.placement import Placement
+    from equipoise.serving.slot_shares import Routing
 
 WHOLLY = 0.95  # from this share on, counts are taken as they are
 DRAWS = 8
@@ -59,7 +60,7 @@ def shrunk(scenarios: Scenarios, share: NDArray[np.float64]) -> Scenarios:
     return Scenarios(counts, scenarios.weights)
 
 
-def par_to_expect(placement: Placement, loads: Loads) -> float:
+def par_to_expect(placement: Placement, loads: Loads, routing: Routing) -> float:
     """Return the mean PAR of a placement on more of the same traffic, whose true loads the counts only sample.
 
     True loads are drawn from what the counts leave open: a Gamma distribution around the best guess, whose variance is
@@ -71,4 +72,6 @@ def par_to_expect(placement: Placement, loads: Loads) -> float:
     open_to_chance = (share > 0) & (share < 1)
     scale = np.where(open_to_chance, share, 1.0)
     drawn = np.random.default_rng(0).gamma(guess / scale, scale, (DRAWS, *total.shape))
-    return float(balance(placement, np.where(open_to_chance, drawn, guess)).par.mean())
+    par = balance(placement, np.where(open_to_chance, drawn, guess), routing=routing).par
+    busy = total.any(axis=1)
+    return float(par[:, busy].mean()) if busy.any() else 1.0

@@ -135,6 +135,11 @@ class Scenarios:
         """Return the weighted mean over the windows of PAR, float64 ``[layers]``."""
         return np.asarray((self.weights * balance(placement, self.counts, routing=routing).par).sum(axis=0))
 
+    def mean_par(self, placement: Placement, routing: Routing = "even") -> float:
+        """Return the mean of :meth:`par` over the layers with load; 1 where none has any."""
+        busy = self.mean.any(axis=1)
+        return float(self.par(placement, routing)[busy].mean()) if busy.any() else 1.0
+
 
 def _checked_weights(weights: ArrayLike | None, shape: tuple[int, ...]) -> NDArray[np.float64]:
     """Return weights, ``[windows, 1]`` or ``[windows, layers]``, or say why they are none."""

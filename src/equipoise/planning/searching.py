@@ -56,6 +56,9 @@ class Trail(NamedTuple):
     history: History  # [layers, most changes + 1], in units of the mean GPU load; the peak is inf after the last change
 
 
+IDLE = 0.0  # the PAR of a layer without load, which gains nothing and counts in no mean
+
+
 class Points(NamedTuple):
     """What the layers reach and cost at each point where they may end; the first costs what cannot be saved."""
 
@@ -69,15 +72,16 @@ class Points(NamedTuple):
         return len(self.par[0])
 
     def mean_par(self, stops: NDArray[np.int64]) -> float:
-        """Return the mean PAR of layers that end there; stops: int64 ``[layers]``."""
-        return float(self.par[np.arange(len(stops)), stops].mean())
+        """Return the mean PAR of layers with load that end there; stops: int64 ``[layers]``."""
+        par = self.par[np.arange(len(stops)), stops]
+        return float(par[par > 0].mean()) if par.any() else 1.0
 
     @classmethod
     def of(cls, current: Current, trail: Trail) -> Points:
         """Return those of a search: after none of its changes, after one, and so on."""
         points = slice(int(trail.changes.max()) + 1)  # nothing is recorded after these
         peak = trail.history.peak[:, points]
-        par = np.where(current.counts.any(axis=1, keepdims=True), peak, np.maximum(peak, 1))
+        par = np.where(current.counts.any(axis=1, keepdims=True) | np.isinf(peak), peak, IDLE)
         moves = trail.history.moves[:, points].astype(np.float64)
         return cls(par, moves, current.share_of_all(trail.history.off_node[:, points] * current.mean[:, None]))
 

@@ -106,7 +106,7 @@ def test_the_page_carries_its_figures_and_plotly(html):
 
 
 def test_idle_loads_are_said_to_be(tmp_path):
-    page = page_of(plan(np.zeros((2, 4)), Cluster(gpus=2, slots_per_gpu=2)))
+    page = page_of(plan(Scenarios(np.zeros((2, 4))), Cluster(gpus=2, slots_per_gpu=2)))
     assert page.verdict == "The loads are all zero: any placement serves them equally well."
     assert numbers_of(page)["moves"] == "0"
     page.save(tmp_path / "page.html")
@@ -132,7 +132,7 @@ def test_a_plan_for_fewer_gpus_may_be_less_even(planned):
 
 def test_what_was_served_by_nobody_before_has_no_time():
     current = Placement([[0, 1, 2, 2]], Cluster(gpus=2, slots_per_gpu=2), experts=4)
-    planned = plan([[4, 3, 2, 1]], current.cluster, current=current)
+    planned = plan(Scenarios([[4, 3, 2, 1]]), current.cluster, current=current)
     assert len(planned.lost) == 1
     time = planned.time_saved(Batch(16, 1, ExpertCost(expert=10)))
     page = plan_page(planned, planned.loads, "A plan", [], "equipoise plan", [time])

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from equipoise.cli.options.reports import print_files
+from equipoise.cli.summaries.doubts import doubts
 from equipoise.cli.summaries.timing import (
     beyond_measured,
     cost_in_words,
@@ -22,6 +23,7 @@ from equipoise.cli.summaries.words import (
 )
 from equipoise.cli.terminal.console import print_line, print_pairs, print_table
 from equipoise.cli.terminal.strip import print_strips
+from equipoise.planning.samples import par_to_expect
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 
 LOST_PRINTED = 4
 FORECASTS_PRINTED = 3
+TOLD = 0.005  # a PAR to expect that is by so much another
 
 
 @dataclass(frozen=True)
@@ -84,13 +87,15 @@ def summary(plan: Plan, loads: Loads, run: Run, times: list[TimeSaved], cost: di
         "level_layers": int((plan.primaries_over == 0).sum()) if plan.routing == "filled" else None,
         "min_replicas": plan.request.min_replicas,
         "across": plan.request.across,
-        "par_without_min_replicas": float(plan.par_without_min_replicas.mean()),
+        "par_without_min_replicas": plan.mean_of(plan.par_without_min_replicas),
         "effort": run.effort,
         "forecast": plan.forecast.used(),
         "scenarios": plan.scenarios.windows,
         "backtest": {method: float(par.mean()) for method, par in plan.forecast.tested.items()},
-        **{name: _mean_and_worst(values) for name, values in layers.items()},
-        "bounds": {locality: float(bound.mean()) for locality, bound in bounds.items()},
+        **{name: _mean_and_worst(values, plan) for name, values in layers.items()},
+        "par_to_expect": par_to_expect(placement, loads, plan.routing),
+        "doubts": doubts(loads),
+        "bounds": {locality: plan.mean_of(bound) for locality, bound in bounds.items()},
         "off_node_share": plan.off_node_share,
         "off_node_excess": plan.off_node_excess,
         "experts_with_copies": float((placement.logcnt > 1).sum(axis=1).mean()),
@@ -128,6 +133,11 @@ def print_summary(summary: dict[str, Any]) -> None:
         print_line()
     print_pairs(_what_it_takes(summary))
     print_line()
+    for line in summary["doubts"]:
+        print_line(line)
+    if abs(summary["par_to_expect"] - summary["par"]["mean"]) > TOLD:
+        expected = f"{summary['par_to_expect']:.4f}"
+        print_line(f"Counts are samples: on more of the same traffic, PAR {expected} is to be expected.")
     if summary["declined_par"]:
         now = summary["par"]["mean"]
         print_line(f"Not worth it: PAR {now:.4f} to {summary['declined_par']:.4f}. Nothing moves that need not.")
@@ -148,9 +158,9 @@ def print_summary(summary: dict[str, Any]) -> None:
     print_files({"placement": summary["output"], "report": summary["report"], "picture": summary["png"]})
 
 
-def _mean_and_worst(values: NDArray[np.float64]) -> dict[str, float | int]:
+def _mean_and_worst(values: NDArray[np.float64], plan: Plan) -> dict[str, float | int]:
     worst = int(values.argmax())
-    return {"mean": float(values.mean()), "worst": float(values[worst]), "worst_layer": worst}
+    return {"mean": plan.mean_of(values), "worst": float(values[worst]), "worst_layer": worst}
 
 
 def what_was_planned(summary: dict[str, Any]) -> list[tuple[str, str]]:

@@ -118,7 +118,7 @@ def _for_windows(plan: Plan) -> bool:
 
 
 def _verdict(plan: Plan) -> str:
-    before, after = plan.par_before.mean(), plan.par.mean()
+    before, after = plan.mean_of(plan.par_before), plan.mean_of(plan.par)
     if not plan.mean.any():
         return "The loads are all zero: any placement serves them equally well."
     if plan.declined is not None:
@@ -127,7 +127,7 @@ def _verdict(plan: Plan) -> str:
             f"nothing moves that need not."
         )
     average = "on average over the windows planned for" if _for_windows(plan) else "on average"
-    best = f"no placement that the settings allow is more than {plan.gap.mean():.2%} better"
+    best = f"no placement that the settings allow is more than {plan.mean_of(plan.gap):.2%} better"
     if not plan.moves.any():
         return f"Nothing moves: the busiest GPU of a layer has {after:.4f} times the mean load {average}; {best}."
     change = "down from" if after < before else "up from"
@@ -135,17 +135,17 @@ def _verdict(plan: Plan) -> str:
 
 
 def _numbers(plan: Plan) -> list[Number]:
-    before, moves = plan.par_before, int(plan.moves.sum())
+    before, gap, moves = plan.par_before, plan.gap, int(plan.moves.sum())
     mean_over, bound_of = "the layers", ""
     if _for_windows(plan):
         mean_over, bound_of = "windows and layers", "; the bound is that of plans made anew for every window"
     return [
         Number(
             "PAR before and after",
-            f"{before.mean():.4f} → {plan.par.mean():.4f}",
+            f"{plan.mean_of(before):.4f} → {plan.mean_of(plan.par):.4f}",
             f"peak / mean GPU load, mean over {mean_over}; the worst layer {before.max():.4f} → {plan.par.max():.4f}",
         ),
-        Number("gap to the bound", f"{plan.gap.mean():.2%}", f"in the worst layer {plan.gap.max():.2%}{bound_of}"),
+        Number("gap to the bound", f"{plan.mean_of(gap):.2%}", f"in the worst layer {gap.max():.2%}{bound_of}"),
         Number("moves", f"{moves:,}", f"{plan.moved_share:.1%} of the slots get an expert that their GPU did not hold"),
     ]
 
