@@ -9,7 +9,7 @@ import sys
 from types import ModuleType, SimpleNamespace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from equipoise.engines.routing import vllm_ascend as routing
@@ -25,6 +25,7 @@ def maps(draw):
     return slots, counts
 
 
+@settings(max_examples=30)
 @given(maps=maps(), rank=st.integers(0, 31), tokens=st.integers(0, 2000))
 def test_each_replica_serves_as_many_rows_and_the_first_are_the_primarys(maps, rank, tokens):
     slots, counts = maps
