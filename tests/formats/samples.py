@@ -174,7 +174,36 @@ def _tokens_per_expert(folder: Path) -> Path:
     return path
 
 
+def _csv_ranks(folder: Path) -> Path:
+    """Write what two ranks dump three times, in long form; what is zero has no row."""
+    folder = folder / "ranks"
+    folder.mkdir()
+    for rank in range(2):
+        for window, part in enumerate((COUNTS + rank) // 2):
+            rows = [f"{3 + layer},{expert},{part[layer, expert]}" for layer, expert in np.argwhere(part)]
+            text = "\n".join(["layer_id,expert_id,count", *rows])
+            (folder / f"expert_distribution_rank{rank}_timestamp{98 + window}.5.csv").write_text(text)
+    return folder
+
+
+def _csv_of_npus(folder: Path) -> Path:
+    """Write what two NPUs dump three times, each a matrix of its own experts."""
+    folder = folder / "ranks"
+    folder.mkdir()
+    for rank, part in enumerate(np.split(COUNTS, 2, axis=2)):
+        for window, matrix in enumerate(part):
+            np.savetxt(folder / f"npu_{rank}_{9 + window}.csv", matrix, fmt="%d", delimiter=",")
+    return folder
+
+
+def _csv_matrix(folder: Path) -> Path:
+    path = folder / "sample.csv"
+    np.savetxt(path, COUNTS[0], fmt="%d", delimiter=",")
+    return path
+
+
 SAMPLES = {
+    "csv-ranks": _csv_ranks,
     "json": _json,
     "sglang-dump": _sglang_dump,
     "sglang-passes": _sglang_passes,
@@ -183,3 +212,6 @@ SAMPLES = {
     "routed-experts": _routed_experts,
     "tokens-per-expert": _tokens_per_expert,
 }
+
+VARIANTS = {"csv-ranks, side by side": _csv_of_npus, "csv, matrix": _csv_matrix}
+"""Other files of formats that have several kinds, by the format's name and what is special; all or some windows."""

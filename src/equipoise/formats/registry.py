@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from equipoise.errors import InputError, check_choice, setting
 from equipoise.formats.loads.csv_loads import encode_csv, is_csv, read_csv
+from equipoise.formats.loads.csv_ranks import is_csv_ranks, read_csv_ranks
 from equipoise.formats.loads.json_loads import is_json_loads, read_json_loads
 from equipoise.formats.loads.numpy_loads import encode_numpy, is_numpy, read_numpy
 from equipoise.formats.loads.parquet_loads import encode_parquet, is_parquet, read_parquet
@@ -96,7 +97,8 @@ LOADS: dict[str, LoadsFormat] = {
     "vllm-window": LoadsFormat((), is_vllm_window, _by_itself(read_vllm_window)),
     "numpy": LoadsFormat((".npy", ".npz"), is_numpy, _by_itself(read_numpy), (".npz",), encode_numpy),
     "parquet": LoadsFormat((".parquet",), is_parquet, _by_itself(read_parquet), (".parquet",), encode_parquet),
-    "csv": LoadsFormat((".csv",), is_csv, _by_itself(read_csv), (".csv",), encode_csv),
+    "csv": LoadsFormat((".csv",), is_csv, read_csv, (".csv",), encode_csv),
+    "csv-ranks": LoadsFormat((), is_csv_ranks, read_csv_ranks),
     "routed-experts": LoadsFormat((".jsonl",), is_routed_experts, read_routed_experts),
     "json": LoadsFormat((".json",), is_json_loads, _by_itself(read_json_loads)),
     "sglang-dump": LoadsFormat((".pt",), is_sglang_dump, _by_itself(read_sglang_dump)),
