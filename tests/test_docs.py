@@ -177,5 +177,5 @@ def test_the_page_on_routing_has_all_rules():
 def test_the_table_of_engines_has_all_formats_and_rules_of_engines():
     lines = (DOCS / "engines.md").read_text(encoding="utf-8").splitlines()
     named = {name for line in lines if line[:1] == "|" for name in re.findall(r"`(.+?)`", line)}
-    own = {"numpy", "csv", "parquet", "json", "tokens-per-expert", "equipoise", "even", "filled"}
+    own = {"numpy", "csv", "parquet", "json", "tokens-per-expert", "tensor", "equipoise", "even", "filled"}
     assert {*LOADS, *PLACEMENTS, *get_args(Routing)} - own <= named

@@ -189,7 +189,7 @@ BOMBS = {
     "passes, words": Bomb("sglang-passes", "gatherer_key is .*; expected a text", recordings(of_nested_words, 1)),
     "parquet, rows": Bomb("parquet", STANDS_FOR.format(160_000_000), equal_rows),
     "parquet, columns": Bomb("parquet", "Exceeded size limit", many_columns),
-    "json, text": Bomb("json", "holds the text '.*'; expected lists of numbers", long_text),
+    "json, text": Bomb("json", "layer 0, expert 0 is the text '.*'; expected a number", long_text),
     "omni-infer, header": Bomb("omni-infer", "not a readable NumPy array: EOF", holding(LONG_HEADER)),
     "omni-infer, shape": Bomb("omni-infer", STANDS_FOR.format(MANY // 8), holding(header("|i1", (10**3,) * 3))),
 }

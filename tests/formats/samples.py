@@ -202,7 +202,66 @@ def _csv_matrix(folder: Path) -> Path:
     return path
 
 
+def _vllm_dump(folder: Path) -> Path:
+    """Write snapshots with the map of each, which changes in between; a second rank writes the first again."""
+    path = folder / "expert_load.jsonl"
+    lines = []
+    for step, window in enumerate(COUNTS):
+        phy2log = np.roll(PLACEMENT.phy2log, step, axis=1)
+        load = physical_counts(phy2log)[step]
+        lines.append(
+            json.dumps(
+                {
+                    "step": 98 + step,
+                    "num_logical_experts": window.shape[1],
+                    "window_expert_load": load.tolist(),
+                    "physical_to_logical_map": phy2log.tolist(),
+                }
+            )
+        )
+    path.write_text("\n".join([lines[0], *lines]))
+    return path
+
+
+def _tensor(folder: Path) -> Path:
+    import torch
+
+    path = folder / "workload.pt"
+    torch.save(torch.tensor(COUNTS), path)
+    return path
+
+
+def _tensor_in_safetensors(folder: Path) -> Path:
+    from safetensors.numpy import save_file
+
+    path = folder / "workload.safetensors"
+    save_file({"expert_load": COUNTS}, path)
+    return path
+
+
+def _sglang_picks(folder: Path) -> Path:
+    """Write what one rank records in mode ``per_token`` with a backend that leaves only the picks of each token."""
+    import torch
+
+    folder = folder / "passes"
+    folder.mkdir()
+    phy2log = np.tile(np.arange(COUNTS.shape[2]), (COUNTS.shape[1], 1))
+    records = [
+        {
+            "forward_pass_id": number,
+            "rank": 0,
+            "gatherer_key": "primary",
+            "topk_ids_of_layer": torch.tensor(picks_of(window, int(window.sum(axis=1).max()) + 3).swapaxes(0, 1)),
+        }
+        for number, window in enumerate(COUNTS)
+    ]
+    torch.save({"records": records, "last_physical_to_logical_map": torch.tensor(phy2log)}, folder / "recorder_0.pt")
+    return folder
+
+
 SAMPLES = {
+    "vllm-dump": _vllm_dump,
+    "tensor": _tensor,
     "csv-ranks": _csv_ranks,
     "json": _json,
     "sglang-dump": _sglang_dump,
@@ -213,5 +272,10 @@ SAMPLES = {
     "tokens-per-expert": _tokens_per_expert,
 }
 
-VARIANTS = {"csv-ranks, side by side": _csv_of_npus, "csv, matrix": _csv_matrix}
+VARIANTS = {
+    "tensor, safetensors": _tensor_in_safetensors,
+    "sglang-passes, picks": _sglang_picks,
+    "csv-ranks, side by side": _csv_of_npus,
+    "csv, matrix": _csv_matrix,
+}
 """Other files of formats that have several kinds, by the format's name and what is special; all or some windows."""

@@ -9,6 +9,7 @@ from equipoise.formats.costs import encode_cost, read_cost_file
 from equipoise.formats.deployment import Deployment
 from equipoise.formats.files.atomic import check_writable, write_whole
 from equipoise.formats.files.refusals import naming
+from equipoise.formats.loads.bare_numbers import refuse_a_map
 from equipoise.formats.model_config import read_config
 from equipoise.formats.registry import (
     LOADS,
@@ -16,7 +17,9 @@ from equipoise.formats.registry import (
     PLACEMENTS,
     format_to_read,
     loads_format_to_write,
+    placement_format_shown,
     placement_format_to_write,
+    refuse_a_placement,
 )
 from equipoise.formats.sniffing import Glimpse
 from equipoise.formats.splits import write_split
@@ -78,7 +81,13 @@ def read_loads(
     """
     path = Path(path)
     with naming(path):
-        return format_to_read(path, LOADS, format).read(path, model)
+        if format is None:
+            refuse_a_placement(path)
+        known = format_to_read(path, LOADS, format)
+        loads = known.read(path, model)
+        if known.bare and format is None:
+            refuse_a_map(loads)
+        return loads
 
 
 def read_placement(
@@ -122,8 +131,7 @@ def holds_placement(path: str | Path) -> bool:
     """
     path = Path(path)
     with naming(path):
-        glimpse = Glimpse.of(path)
-        return any(known.detect(glimpse) for known in PLACEMENTS.values())
+        return placement_format_shown(Glimpse.of(path)) is not None
 
 
 def write_loads(loads: Loads, path: str | Path, format: str | None = None) -> str:  # noqa: A002

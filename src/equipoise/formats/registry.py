@@ -17,8 +17,10 @@ from equipoise.formats.loads.parquet_loads import encode_parquet, is_parquet, re
 from equipoise.formats.loads.routed_experts import is_routed_experts, read_routed_experts
 from equipoise.formats.loads.sglang_dump import is_sglang_dump, read_sglang_dump
 from equipoise.formats.loads.sglang_passes import is_sglang_passes, read_sglang_passes
+from equipoise.formats.loads.tensor_loads import is_tensor_loads, read_tensor_loads
 from equipoise.formats.loads.tensorrt_llm_statistics import is_tensorrt_llm_statistics, read_tensorrt_llm_statistics
 from equipoise.formats.loads.tokens_per_expert import is_tokens_per_expert, read_tokens_per_expert
+from equipoise.formats.loads.vllm_dump import is_vllm_dump, read_vllm_dump
 from equipoise.formats.loads.vllm_window import is_vllm_window, read_vllm_window
 from equipoise.formats.placements.equipoise import encode_placement_json, is_placement_json, read_placement_json
 from equipoise.formats.placements.omni_infer import (
@@ -61,6 +63,8 @@ class LoadsFormat:
         How the files end that are written.
     encode : callable, optional
         What a file of it holds; missing where Equipoise does not write it.
+    bare : bool
+        Whether its files may hold nothing but numbers, which a map of experts could be as well.
     """
 
     suffixes: tuple[str, ...]
@@ -68,6 +72,7 @@ class LoadsFormat:
     read: Callable[[Path, Model | None], Loads]
     written: tuple[str, ...] = ()
     encode: Callable[[Loads], str | bytes] | None = None
+    bare: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,16 +100,18 @@ def _by_itself(read: Callable[[Path], Loads]) -> Callable[[Path, Model | None], 
 # The first that detects a file reads it: what is more special comes before what is less.
 LOADS: dict[str, LoadsFormat] = {
     "vllm-window": LoadsFormat((), is_vllm_window, _by_itself(read_vllm_window)),
-    "numpy": LoadsFormat((".npy", ".npz"), is_numpy, _by_itself(read_numpy), (".npz",), encode_numpy),
+    "numpy": LoadsFormat((".npy", ".npz"), is_numpy, _by_itself(read_numpy), (".npz",), encode_numpy, bare=True),
     "parquet": LoadsFormat((".parquet",), is_parquet, _by_itself(read_parquet), (".parquet",), encode_parquet),
-    "csv": LoadsFormat((".csv",), is_csv, read_csv, (".csv",), encode_csv),
+    "csv": LoadsFormat((".csv",), is_csv, read_csv, (".csv",), encode_csv, bare=True),
     "csv-ranks": LoadsFormat((), is_csv_ranks, read_csv_ranks),
     "routed-experts": LoadsFormat((".jsonl",), is_routed_experts, read_routed_experts),
-    "json": LoadsFormat((".json",), is_json_loads, _by_itself(read_json_loads)),
+    "vllm-dump": LoadsFormat((), is_vllm_dump, _by_itself(read_vllm_dump)),
+    "json": LoadsFormat((".json",), is_json_loads, _by_itself(read_json_loads), bare=True),
     "sglang-dump": LoadsFormat((".pt",), is_sglang_dump, _by_itself(read_sglang_dump)),
     "sglang-passes": LoadsFormat((), is_sglang_passes, _by_itself(read_sglang_passes)),
     "tensorrt-llm-statistics": LoadsFormat((), is_tensorrt_llm_statistics, _by_itself(read_tensorrt_llm_statistics)),
-    "tokens-per-expert": LoadsFormat((".safetensors",), is_tokens_per_expert, _by_itself(read_tokens_per_expert)),
+    "tokens-per-expert": LoadsFormat((), is_tokens_per_expert, _by_itself(read_tokens_per_expert)),
+    "tensor": LoadsFormat((".pth", ".safetensors"), is_tensor_loads, _by_itself(read_tensor_loads), bare=True),
 }
 LOADS_WRITTEN = {name: known.encode for name, known in LOADS.items() if known.encode}
 
@@ -142,6 +149,27 @@ def format_to_read(path: Path, formats: Mapping[str, Format], asked: str | None)
             f"of no format that its content shows; say which it is ({setting('format')}): {', '.join(formats)}"
         )
     return (by_content or by_suffix)[0]
+
+
+def placement_format_shown(glimpse: Glimpse) -> str | None:
+    """Return the name of the format of placements that a file shows itself to be of, if any."""
+    return next((name for name, known in PLACEMENTS.items() if known.detect(glimpse)), None)
+
+
+def refuse_a_placement(path: Path) -> None:
+    """Refuse a file, as loads, that shows itself to be a placement.
+
+    Raises
+    ------
+    InputError
+        Naming the format of the placement.
+    """
+    name = placement_format_shown(Glimpse.of(path))
+    if name is not None:
+        raise InputError(
+            f"is a placement, in the format {name}, not loads; if it is loads, say in which format "
+            f"({setting('format')})"
+        )
 
 
 def loads_format_to_write(path: Path, asked: str | None) -> str:

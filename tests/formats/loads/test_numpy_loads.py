@@ -29,7 +29,7 @@ def as_npz(**arrays):
 @pytest.mark.parametrize("dtype", ["int32", "int64", "uint16", "float16", "float64", ">f4"])
 @pytest.mark.parametrize("axes", [1, 2, 3])
 def test_arrays_of_one_to_three_axes_are_read(tmp_path, dtype, axes):
-    counts = COUNTS[(0,) * (3 - axes)].astype(dtype)
+    counts = COUNTS[(0,) * (3 - axes)].astype(dtype) + 1
     path = tmp_path / "loads.npy"
     np.save(path, np.asfortranarray(counts))
     np.testing.assert_array_equal(read_loads(path).counts, Loads(counts).counts)

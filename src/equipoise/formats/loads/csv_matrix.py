@@ -14,14 +14,15 @@ import numpy as np
 from equipoise.errors import InputError, setting
 from equipoise.formats.files.columns import read_csv_matrix
 from equipoise.formats.files.refusals import listed
+from equipoise.formats.loads.bare_numbers import loads_of_numbers
 from equipoise.formats.loads.long_form import ALSO_CALLED, COLUMNS, INDICES
-from equipoise.loads import Loads
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from equipoise.loads import Loads
     from equipoise.timing.known_models import Model
 
 MOST_LAYERS = 256
@@ -76,7 +77,7 @@ def loads_of_matrix(rows: NDArray[Any], model: Model | None) -> Loads:
         raise InputError(
             f"has {len(rows)} rows; expected {layers} for each window, as many as the model has MoE layers"
         )
-    return Loads(rows.reshape(-1, layers, rows.shape[1]))
+    return loads_of_numbers(rows.reshape(-1, layers, rows.shape[1]))
 
 
 def _refuse_numbered_columns(rows: NDArray[np.float64]) -> None:

@@ -1,7 +1,9 @@
 """Recordings of SGLang's expert distribution recorder in the modes ``per_pass`` and ``per_token``: a folder of ``.pt``.
 
 Every rank writes a file with a record of each forward pass, ``global_physical_count`` ``[layers, slots]``: what it sent
-to each slot. ``last_physical_to_logical_map`` says which expert each slot held when the recording ended.
+to each slot; in mode ``per_token`` with some backends only ``topk_ids_of_layer`` ``[layers, tokens, top_k]``, the
+slots that each token picked. ``last_physical_to_logical_map`` says which expert each slot held when the recording
+ended.
 """
 
 from __future__ import annotations
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from equipoise.formats.sniffing import Glimpse
+
+
+PICKS = "topk_ids_of_layer"
+"""What a token picked: all that some backends leave of a pass in mode ``per_token``."""
 
 
 def is_sglang_passes(glimpse: Glimpse) -> bool:
@@ -79,10 +85,31 @@ def _records(file: Path) -> Iterator[tuple[int, int, str, NDArray[Any]]]:
             raise InputError(f"records[{place}] is {shown(record)}; expected a record")
         number, rank = (_number(record, key, place) for key in ("forward_pass_id", "rank"))
         name = f"records[{place}]: global_physical_count"
-        counts = as_array(name, record.get("global_physical_count"), file)
+        if "global_physical_count" not in record and PICKS in record:
+            picks = as_array(f"records[{place}]: {PICKS}", record[PICKS], file)
+            counts = _counts_of_picks(f"records[{place}]: {PICKS}", picks, phy2log.shape)
+        else:
+            counts = as_array(name, record.get("global_physical_count"), file)
         if counts.ndim != 2:
             raise InputError(f"{name} has shape {list(counts.shape)}; expected [layers, slots]")
         yield number, rank, _gatherer(record, place), logical_counts(counts, phy2log)
+
+
+def _counts_of_picks(name: str, picks: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.int64]:
+    """Return how often each slot was picked ``[layers, slots]``, of picks ``[layers, tokens, top_k]``; -1 is none."""
+    layers, slots = shape
+    if picks.ndim != 3 or picks.dtype.kind not in "iu" or len(picks) != layers:
+        raise InputError(
+            f"{name} is {picks.dtype} {list(picks.shape)}; expected whole numbers [{layers}, tokens, top_k]"
+        )
+    bad = np.argwhere((picks < -1) | (picks >= slots))
+    if len(bad):
+        layer, token, pick = (int(i) for i in bad[0])
+        raise InputError(
+            f"{name}: layer {layer}, token {token} picked slot {picks[layer, token, pick]}; expected 0 to {slots - 1}, "
+            "or -1 for none"
+        )
+    return np.stack([np.bincount(row[row >= 0].ravel(), minlength=slots) for row in picks.astype(np.int64)])
 
 
 def _number(record: dict[Any, Any], key: str, place: int) -> int:
