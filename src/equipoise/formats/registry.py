@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from equipoise.errors import InputError, check_choice, setting
-from equipoise.formats.loads.csv_loads import encode_csv, is_csv, read_csv
+from equipoise.formats.loads.csv_loads import encode_csv, is_csv, is_in_long_form, read_csv
 from equipoise.formats.loads.csv_ranks import is_csv_ranks, read_csv_ranks
 from equipoise.formats.loads.json_loads import is_json_loads, read_json_loads
 from equipoise.formats.loads.numpy_loads import encode_numpy, is_numpy, read_numpy
@@ -47,6 +47,14 @@ if TYPE_CHECKING:
     from equipoise.timing.known_models import Model
 
 
+def _never(path: Path) -> bool:
+    return False
+
+
+def _always(path: Path) -> bool:
+    return True
+
+
 @dataclass(frozen=True)
 class LoadsFormat:
     """A format of recorded loads.
@@ -65,6 +73,10 @@ class LoadsFormat:
         What a file of it holds; missing where Equipoise does not write it.
     bare : bool
         Whether its files may hold nothing but numbers, which a map of experts could be as well.
+    fills : callable
+        Whether a file leaves out experts without load, so that its last ones may be missing.
+    folder : bool
+        Whether it is a folder as a whole, with the files of all ranks.
     """
 
     suffixes: tuple[str, ...]
@@ -73,6 +85,8 @@ class LoadsFormat:
     written: tuple[str, ...] = ()
     encode: Callable[[Loads], str | bytes] | None = None
     bare: bool = False
+    fills: Callable[[Path], bool] = _never
+    folder: bool = False
 
 
 @dataclass(frozen=True)
@@ -101,15 +115,19 @@ def _by_itself(read: Callable[[Path], Loads]) -> Callable[[Path, Model | None], 
 LOADS: dict[str, LoadsFormat] = {
     "vllm-window": LoadsFormat((), is_vllm_window, _by_itself(read_vllm_window)),
     "numpy": LoadsFormat((".npy", ".npz"), is_numpy, _by_itself(read_numpy), (".npz",), encode_numpy, bare=True),
-    "parquet": LoadsFormat((".parquet",), is_parquet, _by_itself(read_parquet), (".parquet",), encode_parquet),
-    "csv": LoadsFormat((".csv",), is_csv, read_csv, (".csv",), encode_csv, bare=True),
-    "csv-ranks": LoadsFormat((), is_csv_ranks, read_csv_ranks),
-    "routed-experts": LoadsFormat((".jsonl",), is_routed_experts, read_routed_experts),
+    "parquet": LoadsFormat(
+        (".parquet",), is_parquet, _by_itself(read_parquet), (".parquet",), encode_parquet, fills=_always
+    ),
+    "csv": LoadsFormat((".csv",), is_csv, read_csv, (".csv",), encode_csv, bare=True, fills=is_in_long_form),
+    "csv-ranks": LoadsFormat((), is_csv_ranks, read_csv_ranks, fills=_always, folder=True),
+    "routed-experts": LoadsFormat((".jsonl",), is_routed_experts, read_routed_experts, fills=_always),
     "vllm-dump": LoadsFormat((), is_vllm_dump, _by_itself(read_vllm_dump)),
     "json": LoadsFormat((".json",), is_json_loads, _by_itself(read_json_loads), bare=True),
     "sglang-dump": LoadsFormat((".pt",), is_sglang_dump, _by_itself(read_sglang_dump)),
-    "sglang-passes": LoadsFormat((), is_sglang_passes, _by_itself(read_sglang_passes)),
-    "tensorrt-llm-statistics": LoadsFormat((), is_tensorrt_llm_statistics, _by_itself(read_tensorrt_llm_statistics)),
+    "sglang-passes": LoadsFormat((), is_sglang_passes, _by_itself(read_sglang_passes), folder=True),
+    "tensorrt-llm-statistics": LoadsFormat(
+        (), is_tensorrt_llm_statistics, _by_itself(read_tensorrt_llm_statistics), folder=True
+    ),
     "tokens-per-expert": LoadsFormat((), is_tokens_per_expert, _by_itself(read_tokens_per_expert)),
     "tensor": LoadsFormat((".pth", ".safetensors"), is_tensor_loads, _by_itself(read_tensor_loads), bare=True),
 }

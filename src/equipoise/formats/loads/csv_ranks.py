@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from equipoise.errors import InputError, setting
+from equipoise.formats.files.at_hand import at_hand
 from equipoise.formats.files.refusals import naming
 from equipoise.formats.loads.csv_loads import is_in_long_form, read_long_form
 from equipoise.formats.loads.csv_matrix import loads_of_matrix, read_matrix
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from equipoise.formats.sniffing import Glimpse
     from equipoise.timing.known_models import Model
 
-SUFFIX = ".csv"
+SUFFIXES = (".csv", ".csv.gz", ".csv.zst")
 MOST_EXPERTS = 1024
 """More experts than a layer of any model has."""
 
@@ -37,10 +38,11 @@ def is_csv_ranks(glimpse: Glimpse) -> bool:
     return not glimpse.head and are_csv_of_ranks(glimpse.names)
 
 
-def are_csv_of_ranks(names: Sequence[str]) -> bool:
-    """Return whether there are CSV files among the names, and each of them has a rank."""
-    tables = [name for name in names if name.lower().endswith(SUFFIX)]
-    return bool(tables) and all(rank_in(name) is not None for name in tables)
+def are_csv_of_ranks(names: Sequence[str], all_of_them: bool = False) -> bool:
+    """Return whether there are CSV files among the names, or all are, and each of them has a rank."""
+    tables = [name for name in names if name.lower().endswith(SUFFIXES)]
+    enough = len(tables) == len(names) if all_of_them else bool(tables)
+    return enough and all(rank_in(name) is not None for name in tables)
 
 
 def read_csv_ranks(path: Path, model: Model | None = None) -> Loads:
@@ -53,7 +55,7 @@ def read_csv_ranks(path: Path, model: Model | None = None) -> Loads:
     """
     if not path.is_dir():
         raise InputError("is no folder; expected the one that holds the files of all ranks")
-    return read_csv_of_ranks([file for file in path.iterdir() if file.name.lower().endswith(SUFFIX)], model)
+    return read_csv_of_ranks([file for file in path.iterdir() if file.name.lower().endswith(SUFFIXES)], model)
 
 
 def read_csv_of_ranks(files: Sequence[Path], model: Model | None = None) -> Loads:
@@ -72,7 +74,9 @@ def read_csv_of_ranks(files: Sequence[Path], model: Model | None = None) -> Load
         If a rank's file is missing or damaged, or those of a dump do not fit each other.
     """
     dumps = dumps_of_ranks(files)
-    if is_in_long_form(dumps[0][0]):
+    with naming(dumps[0][0].relative_to(dumps[0][0].parent)), at_hand(dumps[0][0]) as table:
+        in_long_form = is_in_long_form(table)
+    if in_long_form:
         return _in_long_form(dumps)
     return _of_matrices(dumps, model)
 
@@ -82,8 +86,8 @@ def _in_long_form(dumps: Sequence[Sequence[Path]]) -> Loads:
     found: list[dict[str, NDArray[Any]]] = []
     for window, dump in enumerate(dumps):
         for rank, file in enumerate(dump):
-            with naming(file.relative_to(file.parent)):
-                columns = read_long_form(file)
+            with naming(file.relative_to(file.parent)), at_hand(file) as table:
+                columns = read_long_form(table)
             if "window" in columns and len(dumps) > 1:
                 raise InputError(f"{file.name} has windows, and its rank other files; expected the one or the other")
             rows = len(columns["load"])
@@ -110,8 +114,8 @@ def _of_one_dump(dump: Sequence[Path], model: Model | None) -> Loads:
     """Return the loads of one matrix of each rank, side by side, or added if each has all experts."""
     matrices: list[NDArray[np.float64]] = []
     for file in dump:
-        with naming(file.relative_to(file.parent)):
-            matrices.append(rows := read_matrix(file))
+        with naming(file.relative_to(file.parent)), at_hand(file) as table:
+            matrices.append(rows := read_matrix(table))
             if len(rows) != len(matrices[0]):
                 raise InputError(f"has {len(rows)} rows, {dump[0].name} {len(matrices[0])}; expected as many")
     widths = {matrix.shape[1] for matrix in matrices}

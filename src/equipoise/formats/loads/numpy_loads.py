@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 def is_numpy(glimpse: Glimpse) -> bool:
     """Return whether it is an array or an archive of arrays."""
+    if glimpse.path.is_dir():
+        return False
     return glimpse.head.startswith(b"\x93NUMPY") or any(name.endswith(".npy") for name in glimpse.names)
 
 

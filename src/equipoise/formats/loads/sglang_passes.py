@@ -18,15 +18,13 @@ from equipoise.formats.files.refusals import listed, naming, shown
 from equipoise.formats.files.size_guard import check_numbers
 from equipoise.formats.files.torch_files import as_array, read_torch
 from equipoise.formats.loads.counts import checked_map, logical_counts
+from equipoise.formats.sniffing import Glimpse
 from equipoise.loads import Loads
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
-
-    from equipoise.formats.sniffing import Glimpse
-
 
 PICKS = "topk_ids_of_layer"
 """What a token picked: all that some backends leave of a pass in mode ``per_token``."""
@@ -34,7 +32,10 @@ PICKS = "topk_ids_of_layer"
 
 def is_sglang_passes(glimpse: Glimpse) -> bool:
     """Return whether it is a folder of torch files, or one file of such a folder."""
-    return glimpse.pickles("records") or (not glimpse.head and any(name.endswith(".pt") for name in glimpse.names))
+    if glimpse.head:
+        return glimpse.pickles("records")
+    recorded = [name for name in glimpse.names if name.endswith(".pt")]
+    return glimpse.path.is_dir() and bool(recorded) and Glimpse.of(glimpse.path / recorded[0]).pickles("records")
 
 
 def read_sglang_passes(path: Path) -> Loads:
@@ -54,6 +55,17 @@ def read_sglang_passes(path: Path) -> Loads:
     files = sorted(path.glob("*.pt"))
     if not files:
         raise InputError("holds no .pt files; expected one of every rank")
+    return read_passes_of(files)
+
+
+def read_passes_of(files: Sequence[Path]) -> Loads:
+    """Read the files of all ranks; :func:`read_sglang_passes` says how.
+
+    Raises
+    ------
+    InputError
+        As that.
+    """
     loads: dict[int, NDArray[Any]] = {}
     seen: set[tuple[int, int, str]] = set()
     for file in files:
@@ -66,7 +78,7 @@ def read_sglang_passes(path: Path) -> Loads:
                 if loads and counts.shape != next(iter(loads.values())).shape:
                     raise InputError(f"has {_shape(counts)}; expected as many layers and experts as in the other files")
                 if number not in loads:  # each file by itself may ask for little, and there may be many
-                    check_numbers((len(loads) + 1) * counts.size, path)
+                    check_numbers((len(loads) + 1) * counts.size, files)
                 seen.add((number, rank, gatherer))
                 loads[number] = loads.get(number, 0) + counts
     return Loads(np.stack([loads[number] for number in _complete(seen)], dtype=np.float64))
