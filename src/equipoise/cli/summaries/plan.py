@@ -43,7 +43,7 @@ FORECASTS_PRINTED = 3
 class Run:
     """The files, settings and times of a run that the plan itself does not know."""
 
-    recording: Path | None
+    recording: str | None
     current: Path | None
     model: str | None
     groups_of_model: bool
@@ -66,7 +66,7 @@ def summary(plan: Plan, loads: Loads, run: Run, times: list[TimeSaved], cost: di
         "gap": plan.gap,
     }
     return {
-        "loads": str(run.recording) if run.recording else "synthetic sample",
+        "loads": run.recording or "synthetic sample",
         "synthetic": run.recording is None,
         "windows": loads.windows,
         "layers": loads.layers,
