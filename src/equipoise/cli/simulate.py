@@ -122,8 +122,8 @@ def simulate(
     from equipoise.replay.simulate import compare
 
     check_files({"--report": report, "--png": png}, {"trace": recordings, "cost": cost, "model": named.file})
-    trace = LoadsOptions(loads_format, named, windows, experts).read_or_sample(recordings)
     batches = timing.batches(named.model)
+    trace = LoadsOptions(loads_format, named, windows, experts).read_or_sample(recordings)
     cluster = options.cluster(trace.experts, None if recordings else SAMPLE)
     of_cost = batches[0].cost.conditions.expert_bytes if batches else None
     costs = Costs(expert_bytes or of_cost or EXPERT_BYTES, within_nodes, between_nodes)

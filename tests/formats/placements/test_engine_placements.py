@@ -219,7 +219,7 @@ YAML = "num_slots: 8\ninitial_global_assignments: {3: [0, 1, 2, 3, 4, 5, 0, 2]}\
         (YAML.replace("8", "!!int 8"), "line 1: has an anchor, alias or tag"),
         (YAML.replace("[", "[[").replace("]", "]]"), r"layer 3 is \[\["),
         (YAML + "---\n1\n", "holds 2 YAML documents"),
-        (YAML + "\t", "not YAML: line"),
+        (YAML + "\t", "not YAML from line"),
         (YAML.replace("3:", "[3]:"), "has .* for a key; expected a number or a word"),
         (YAML.replace("8", "9" * 5000), "num_slots is '999"),
         ("num_slots: " + "[" * 100, "nested too deeply; expected at most 8 levels"),

@@ -57,8 +57,8 @@ def read_parquet(path: Path) -> Loads:
         return loads_of_columns({name: _column(name, rows[field.name]) for name, field in fields.items()}, path)
     except (InputError, OSError, MemoryError):
         raise
-    except Exception as error:  # Arrow has errors of its own for damage
-        raise InputError(f"not a readable Parquet file: {error}") from None
+    except Exception:  # Arrow has errors of its own for damage
+        raise InputError("not a readable Parquet file: damaged, cut short, or no such file at all") from None
 
 
 def encode_parquet(loads: Loads) -> bytes:
