@@ -20,7 +20,7 @@ from equipoise import Cluster, Placement, write_placement
 from equipoise.cli import app
 from equipoise.engines.live import EngineCall, replanned
 from equipoise.engines.settings import Settings, read_settings
-from equipoise.formats.registry import LOADS, PLACEMENTS
+from equipoise.formats.registry import LOADS, LOADS_WRITTEN, PLACEMENTS
 from equipoise.serving.slot_shares import Routing
 from tests.formats.samples import in_base64, write_passes, write_statistics
 from tests.pages import DOCS, FENCED, PAGES, ROOT, blocks, commands, shown
@@ -168,6 +168,17 @@ def first_cells(page):
 
 def test_the_page_on_files_has_all_formats():
     assert sorted(first_cells("formats.md")) == sorted([*LOADS, *PLACEMENTS])
+
+
+def test_the_page_on_files_says_which_loads_are_written_and_which_files_end_so():
+    rows = [
+        line.split("|") for line in (DOCS / "formats.md").read_text(encoding="utf-8").splitlines() if line[:1] == "|"
+    ]
+    said = {name: row[-2].strip() for row in rows for name in re.findall(r"`(.+?)`", row[1]) if name in LOADS}
+    assert {name for name, written in said.items() if written} == set(LOADS_WRITTEN)
+    about = {name: row[2] for row in rows for name in re.findall(r"`(.+?)`", row[1])}
+    endings = {name: known.suffixes for name, known in LOADS.items() if known.suffixes and not known.encode}
+    assert [(name, end) for name, ends in endings.items() for end in ends if end not in about[name]] == []
 
 
 def test_the_page_on_routing_has_all_rules():

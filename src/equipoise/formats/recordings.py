@@ -78,7 +78,7 @@ def _read_one(path: Path, asked: Asked) -> Loads:
         known = format_to_read(file, LOADS, asked.format)
         loads = known.read(file, asked.model)
         if known.bare and asked.format is None:
-            refuse_a_map(loads)
+            refuse_a_map(loads, next(name for name, one in LOADS.items() if one is known))
         return _with_experts(loads, asked, known.fills(file))
 
 

@@ -63,7 +63,10 @@ def test_three_forms_are_read(path, content, windows, encoding):
         ("[[1, -3]]", "expert 1 is -3"),
         ("[" * 100_000, "nested too deeply"),
         ("[" * 90 + "1" + "]" * 90, "more than 3 deep"),
-        ("[[0, 1, 2, 3, 0], [3, 2, 1, 0, 1]]", "each number from 0 to 3 in every row: .* or loads"),
+        (
+            "[[0, 1, 2, 3, 0], [3, 2, 1, 0, 1]]",
+            "each number from 0 to 3 in every row: .* Say that it is loads with format='json'",
+        ),
         ("[[0, 1, 2, 3, -1], [3, 2, 1, 0, 1]]", "from -1 on, .*: a map of experts or of slots, not loads"),
         ("[" + "9" * 5000 + "]", "thousands of digits"),
         ("[" + "9" * 400 + "]", "more than 64 bits"),

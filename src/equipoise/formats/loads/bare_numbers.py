@@ -50,8 +50,15 @@ def loads_of_lists(lists: Any) -> Loads:
     return loads_of_numbers(array_of_lists(lists))
 
 
-def refuse_a_map(loads: Loads) -> None:
+def refuse_a_map(loads: Loads, name: str) -> None:
     """Refuse loads that look like the expert in each slot: every row has all numbers from 0 to one and the same.
+
+    Parameters
+    ----------
+    loads : Loads
+        What was read.
+    name : str
+        The format that they were read in, which says that they are loads where it is asked for.
 
     Raises
     ------
@@ -64,7 +71,6 @@ def refuse_a_map(loads: Loads) -> None:
     rows = loads.counts.reshape(-1, loads.experts).astype(np.int64)
     if all(np.bincount(row, minlength=int(highest) + 1).all() for row in rows):
         raise InputError(
-            f"holds each number from 0 to {highest:.0f} in every row: the expert in each slot, or loads. Say "
-            f"that it is loads by their format ({setting('format')}); a placement is read as JSON with "
-            "physical_to_logical_map"
+            f"holds each number from 0 to {highest:.0f} in every row: the expert in each slot, or loads. Say that it "
+            f'is loads with {setting("format", name)}; a placement is read as JSON: {{"physical_to_logical_map": [...]}}'
         )
