@@ -20,7 +20,7 @@ from equipoise import Cluster, Placement, write_placement
 from equipoise.cli import app
 from equipoise.engines.live import EngineCall, replanned
 from equipoise.engines.settings import Settings, read_settings
-from equipoise.formats.registry import LOADS, PLACEMENTS
+from equipoise.formats.registry import LOADS, LOADS_WRITTEN, PLACEMENTS
 from equipoise.serving.slot_shares import Routing
 from tests.formats.samples import in_base64, write_passes, write_statistics
 from tests.pages import DOCS, FENCED, PAGES, ROOT, blocks, commands, shown
@@ -170,6 +170,17 @@ def test_the_page_on_files_has_all_formats():
     assert sorted(first_cells("formats.md")) == sorted([*LOADS, *PLACEMENTS])
 
 
+def test_the_page_on_files_says_which_loads_are_written_and_which_files_end_so():
+    rows = [
+        line.split("|") for line in (DOCS / "formats.md").read_text(encoding="utf-8").splitlines() if line[:1] == "|"
+    ]
+    said = {name: row[-2].strip() for row in rows for name in re.findall(r"`(.+?)`", row[1]) if name in LOADS}
+    assert {name for name, written in said.items() if written} == set(LOADS_WRITTEN)
+    about = {name: row[2] for row in rows for name in re.findall(r"`(.+?)`", row[1])}
+    endings = {name: known.suffixes for name, known in LOADS.items() if known.suffixes and not known.encode}
+    assert [(name, end) for name, ends in endings.items() for end in ends if end not in about[name]] == []
+
+
 def test_the_page_on_routing_has_all_rules():
     assert sorted(first_cells("routing.md")) == sorted(get_args(Routing))
 
@@ -177,5 +188,5 @@ def test_the_page_on_routing_has_all_rules():
 def test_the_table_of_engines_has_all_formats_and_rules_of_engines():
     lines = (DOCS / "engines.md").read_text(encoding="utf-8").splitlines()
     named = {name for line in lines if line[:1] == "|" for name in re.findall(r"`(.+?)`", line)}
-    own = {"numpy", "csv", "parquet", "json", "tokens-per-expert", "equipoise", "even", "filled"}
+    own = {"numpy", "csv", "parquet", "json", "tokens-per-expert", "tensor", "equipoise", "even", "filled"}
     assert {*LOADS, *PLACEMENTS, *get_args(Routing)} - own <= named

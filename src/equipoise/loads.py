@@ -116,8 +116,8 @@ def _as_float64(counts: Any) -> NDArray[np.float64]:
     """Return ``counts`` as a C-ordered float64 array of our own, or say why it is not numbers."""
     try:
         array = np.asarray(counts)
-    except ValueError as error:
-        raise InputError(f"loads are ragged; expected rows of equal length ({error})") from None
+    except ValueError:
+        raise InputError("loads are ragged; expected rows of equal length, as many experts in every layer") from None
     if array.dtype.kind not in "uif":
         raise InputError(f"loads are of type {array.dtype}; expected integers or floating-point numbers")
     return np.array(array, dtype=np.float64, order="C")

@@ -19,27 +19,36 @@ from equipoise import InputError
 from equipoise.formats import holds_placement, read_loads, read_placement
 from equipoise.formats.registry import LOADS, PLACEMENTS
 from tests.formats.mutations import damaged
-from tests.formats.samples import DEPLOYMENT, loads_sample, placement_sample
+from tests.formats.samples import DEPLOYMENT, VARIANTS, loads_sample, placement_sample
 
 SECONDS_FOR_A_FILE = 10
+FOLDERS = ("passes", "statistics", "ranks")
 BYTES_FOR_ALL = 6 * 2**30
 
 
 def samples(folder: Path) -> dict[str, tuple[Path, bytes]]:
     """Write one file of every format; return the file to damage, of a folder the last, and what it holds."""
     found = {}
-    for name in (*LOADS, *PLACEMENTS):
+    for name in (*LOADS, *VARIANTS, *PLACEMENTS):
         (inside := folder / name).mkdir()
-        path = loads_sample(name, inside) if name in LOADS else placement_sample(name, inside)
+        path = sample(name, inside)
         file = sorted(path.iterdir())[-1] if path.is_dir() else path
         found[name] = (file, file.read_bytes())
     return found
 
 
+def sample(name: str, folder: Path) -> Path:
+    """Write a file, or a folder of files, of this format or of this variant of one."""
+    if name in VARIANTS:
+        return VARIANTS[name](folder)
+    return loads_sample(name, folder) if name in LOADS else placement_sample(name, folder)
+
+
 def read_anyhow(name: str, file: Path) -> bool:
     """Read the file, by name and by content; return whether it was read, and let nothing but an InputError pass."""
-    path = file.parent if file.parent.name in ("passes", "statistics") else file
+    path = file.parent if file.parent.name in FOLDERS else file
     holds_placement(path)
+    name = name.partition(",")[0]
     by_name, by_content = (_is_read(name, path, asked) for asked in (name, None))
     return by_name or by_content
 

@@ -174,7 +174,95 @@ def _tokens_per_expert(folder: Path) -> Path:
     return path
 
 
+def _csv_ranks(folder: Path) -> Path:
+    """Write what two ranks dump three times, in long form; what is zero has no row."""
+    folder = folder / "ranks"
+    folder.mkdir()
+    for rank in range(2):
+        for window, part in enumerate((COUNTS + rank) // 2):
+            rows = [f"{3 + layer},{expert},{part[layer, expert]}" for layer, expert in np.argwhere(part)]
+            text = "\n".join(["layer_id,expert_id,count", *rows])
+            (folder / f"expert_distribution_rank{rank}_timestamp{98 + window}.5.csv").write_text(text)
+    return folder
+
+
+def _csv_of_npus(folder: Path) -> Path:
+    """Write what two NPUs dump three times, each a matrix of its own experts."""
+    folder = folder / "ranks"
+    folder.mkdir()
+    for rank, part in enumerate(np.split(COUNTS, 2, axis=2)):
+        for window, matrix in enumerate(part):
+            np.savetxt(folder / f"npu_{rank}_{9 + window}.csv", matrix, fmt="%d", delimiter=",")
+    return folder
+
+
+def _csv_matrix(folder: Path) -> Path:
+    path = folder / "sample.csv"
+    np.savetxt(path, COUNTS[0], fmt="%d", delimiter=",")
+    return path
+
+
+def _vllm_dump(folder: Path) -> Path:
+    """Write snapshots with the map of each, which changes in between; a second rank writes the first again."""
+    path = folder / "expert_load.jsonl"
+    lines = []
+    for step, window in enumerate(COUNTS):
+        phy2log = np.roll(PLACEMENT.phy2log, step, axis=1)
+        load = physical_counts(phy2log)[step]
+        lines.append(
+            json.dumps(
+                {
+                    "step": 98 + step,
+                    "num_logical_experts": window.shape[1],
+                    "window_expert_load": load.tolist(),
+                    "physical_to_logical_map": phy2log.tolist(),
+                }
+            )
+        )
+    path.write_text("\n".join([lines[0], *lines]))
+    return path
+
+
+def _tensor(folder: Path) -> Path:
+    import torch
+
+    path = folder / "workload.pt"
+    torch.save(torch.tensor(COUNTS), path)
+    return path
+
+
+def _tensor_in_safetensors(folder: Path) -> Path:
+    from safetensors.numpy import save_file
+
+    path = folder / "workload.safetensors"
+    save_file({"expert_load": COUNTS}, path)
+    return path
+
+
+def _sglang_picks(folder: Path) -> Path:
+    """Write what one rank records in mode ``per_token`` with a backend that leaves only the picks of each token."""
+    import torch
+
+    folder = folder / "passes"
+    folder.mkdir()
+    phy2log = np.tile(np.arange(COUNTS.shape[2]), (COUNTS.shape[1], 1))
+    records = [
+        {
+            "forward_pass_id": number,
+            "rank": 0,
+            "gatherer_key": "primary",
+            "topk_ids_of_layer": torch.tensor(picks_of(window, int(window.sum(axis=1).max()) + 3).swapaxes(0, 1)),
+        }
+        for number, window in enumerate(COUNTS)
+    ]
+    torch.save({"records": records, "last_physical_to_logical_map": torch.tensor(phy2log)}, folder / "recorder_0.pt")
+    return folder
+
+
 SAMPLES = {
+    "vllm-dump": _vllm_dump,
+    "tensor": _tensor,
+    "csv-ranks": _csv_ranks,
     "json": _json,
     "sglang-dump": _sglang_dump,
     "sglang-passes": _sglang_passes,
@@ -183,3 +271,11 @@ SAMPLES = {
     "routed-experts": _routed_experts,
     "tokens-per-expert": _tokens_per_expert,
 }
+
+VARIANTS = {
+    "tensor, safetensors": _tensor_in_safetensors,
+    "sglang-passes, picks": _sglang_picks,
+    "csv-ranks, side by side": _csv_of_npus,
+    "csv, matrix": _csv_matrix,
+}
+"""Other files of formats that have several kinds, by the format's name and what is special; all or some windows."""

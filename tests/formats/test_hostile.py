@@ -17,7 +17,7 @@ from equipoise.formats import holds_placement, read_loads, read_placement
 from equipoise.formats.registry import LOADS, PLACEMENTS
 from tests.formats.fuzz import read_anyhow, samples
 from tests.formats.mutations import damaged
-from tests.formats.samples import DEPLOYMENT
+from tests.formats.samples import DEPLOYMENT, VARIANTS
 
 LITTLE = 256 * 2**20
 FORMATS = [*LOADS, *PLACEMENTS]
@@ -33,7 +33,7 @@ def read(path, name):
     return read_loads(path, name) if name in LOADS else read_placement(path, name, DEPLOYMENT)
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", [*FORMATS, *VARIANTS])
 def test_damaged_files_are_read_or_refused(files, name):
     file, whole = files[name]
     for seed in range(200):

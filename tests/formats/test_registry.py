@@ -52,7 +52,7 @@ def test_placements_of_every_format_are_known_by_their_content(tmp_path, name):
 def test_a_format_that_is_asked_for_reads_the_file_or_refuses_it(tmp_path, name):
     path = loads_sample(name, tmp_path)
     np.testing.assert_array_equal(read_loads(path, name).counts, COUNTS)
-    for other in LOADS.keys() - {name}:
+    for other in LOADS.keys() - {name, *(("csv",) if name == "csv-ranks" else ())}:  # a window of each file, if told so
         with pytest.raises(InputError, match=f"^{path}: "):
             assert np.array_equal(read_loads(path, other).counts, COUNTS)
 
@@ -132,7 +132,7 @@ def test_a_folder_without_a_recording_is_refused(tmp_path):
         read_placement(tmp_path)
 
 
-@pytest.mark.parametrize("name", sorted({*LOADS, *PLACEMENTS} - {"csv", "tensorrt-llm"}))
+@pytest.mark.parametrize("name", sorted({*LOADS, *PLACEMENTS} - {"csv", "csv-ranks", "vllm-dump", "tensorrt-llm"}))
 def test_a_truncated_file_is_refused_by_name(tmp_path, name):
     path = loads_sample(name, tmp_path) if name in LOADS else placement_sample(name, tmp_path)
     file = sorted(path.iterdir())[-1] if path.is_dir() else path

@@ -15,13 +15,14 @@ from equipoise.cli.options.formats import (  # noqa: TC001
     NumLayers,
     ToFormat,
 )
+from equipoise.cli.options.loads import AskedExperts, AskedWindows, LoadsOptions
 from equipoise.cli.options.model import AskedModel, ModelOptions
 
 
 def convert(
-    source: Annotated[
-        Path,
-        typer.Argument(metavar="IN", help="Loads, or a placement, of any format.", show_default=False),
+    sources: Annotated[
+        list[Path],
+        typer.Argument(metavar="IN...", help="Loads, or a placement, of any format.", show_default=False),
     ],
     output: Annotated[Path, typer.Argument(metavar="OUT", help="The file to write.", show_default=False)],
     source_format: FromFormat = None,
@@ -31,16 +32,17 @@ def convert(
     model: AskedModel = None,
     first_moe_layer: FirstMoeLayer = None,
     num_layers: NumLayers = None,
+    windows: AskedWindows = None,
+    experts: AskedExperts = None,
 ) -> None:
     """Convert loads or a placement to another format, such as an engine's."""
-    if source.resolve() == output.resolve():
+    if output.resolve() in [source.resolve() for source in sources]:
         raise typer.BadParameter("the result would replace what is read", param_hint="OUT")
 
     from equipoise.cli.summaries.words import counted, shape_in_words
     from equipoise.cli.terminal.console import print_line
     from equipoise.formats import (
         holds_placement,
-        read_loads,
         read_placement,
         write_loads,
         write_placement,
@@ -50,16 +52,18 @@ def convert(
 
     check_writable(output)
     forced = source_format or output_format
-    is_placement = forced in PLACEMENTS if forced else holds_placement(source)
+    is_placement = forced in PLACEMENTS if forced else len(sources) == 1 and holds_placement(sources[0])
+    named = ModelOptions(model)
     if is_placement:
-        named = ModelOptions(model)
+        if len(sources) > 1:
+            raise typer.BadParameter("say one placement", param_hint="IN")
         deployment = named.deployment(gpus, nodes, first_moe_layer, num_layers)
-        placement = read_placement(source, source_format, deployment)
+        placement = read_placement(sources[0], source_format, deployment)
         named.check_experts(placement.experts, "placement")
         name = write_placement(placement, output, output_format, deployment)
         shape = f"{counted(placement.layers, 'layer')} x {counted(placement.cluster.slots, 'slot')}"
     else:
-        loads = read_loads(source, source_format, ModelOptions(model).model)
+        loads = LoadsOptions(source_format, named, windows, experts).read(sources)
         name = write_loads(loads, output, output_format)
         shape = shape_in_words({"windows": loads.windows, "layers": loads.layers, "experts": loads.experts})
     print_line(f"{output}: {shape}, in the format {name}")

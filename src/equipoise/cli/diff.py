@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from equipoise.cli.options.formats import FileGpus, FileNodes, FirstMoeLayer, FromFormats, source_formats_of
+from equipoise.cli.options.loads import AskedExperts, AskedWindows, LoadsOptions, named_recordings
 from equipoise.cli.options.model import AskedModel, ModelOptions
 from equipoise.cli.options.timing import AskedCost, AskedDtype, AskedGpu, TimingOptions, Tokens, TopK
 from equipoise.cli.options.values import parse_size
@@ -25,8 +26,13 @@ def diff(
             show_default=False,
         ),
     ] = None,
-    loads: Annotated[Path | None, typer.Option(help="Recorded loads to serve with both.", show_default=False)] = None,
+    loads: Annotated[
+        list[Path] | None,
+        typer.Option(help="Recorded loads to serve with both; may be repeated.", show_default=False),
+    ] = None,
     source_formats: FromFormats = None,
+    windows: AskedWindows = None,
+    experts: AskedExperts = None,
     gpus: FileGpus = None,
     nodes: FileNodes = None,
     model: AskedModel = None,
@@ -42,14 +48,14 @@ def diff(
 ) -> None:
     """Show what moves between two placements, over which links, in how many batches, and what that is worth."""
     named, timing = ModelOptions(model), TimingOptions(cost, gpu, dtype, tokens, top_k)
-    loads_format, placement_format = source_formats_of(source_formats, loads=loads is not None, placements=True)
-    if loads is None and timing.is_asked:
+    loads_format, placement_format = source_formats_of(source_formats, loads=bool(loads), placements=True)
+    if not loads and timing.is_asked:
         raise typer.BadParameter("say which loads shall be timed", param_hint="--loads")
 
     from equipoise.cli.summaries.diff import print_summary, served_figures, summary
     from equipoise.cli.summaries.timing import cost_summary
     from equipoise.cli.terminal.console import print_json
-    from equipoise.formats import read_loads, read_placement
+    from equipoise.formats import read_placement
     from equipoise.migration.migration import Migration
 
     batches = timing.batches(named.model)
@@ -57,10 +63,9 @@ def diff(
     before, after = (read_placement(path, placement_format, deployment) for path in (old, new))
     named.check_experts(before.experts, "placement")
     found = summary(Migration(before, after), old, new, expert_bytes)
-    if loads is not None:
-        recorded = read_loads(loads, loads_format, named.model)
-        named.check_experts(recorded.experts)
-        served = {"loads": str(loads), "cost": cost_summary(batches, timing.source)}
+    if loads:
+        recorded = LoadsOptions(loads_format, named, windows, experts).read(loads)
+        served = {"loads": named_recordings(loads), "cost": cost_summary(batches, timing.source)}
         found |= served | served_figures(before, after, recorded, batches)
     if as_json:
         print_json(found)

@@ -15,6 +15,13 @@ from equipoise.cli.options.formats import (
     ToPlacement,
     source_formats_of,
 )
+from equipoise.cli.options.loads import (
+    AskedExperts,
+    AskedWindows,
+    LoadsOptions,
+    named_recordings,
+    recordings_in_title,
+)
 from equipoise.cli.options.model import AskedModel, ModelOptions
 from equipoise.cli.options.planning import (  # noqa: TC001 - Typer reads the annotations when it runs
     AskedAcross,
@@ -31,11 +38,11 @@ from equipoise.planning.request import PlannedRouting  # noqa: TC001
 
 
 def plan(
-    recording: Annotated[
-        Path | None,
+    recordings: Annotated[
+        list[Path] | None,
         typer.Argument(
-            metavar="LOADS",
-            help="Recorded loads, a file or an engine's folder of them; without, a synthetic sample.",
+            metavar="LOADS...",
+            help="Recorded loads: files or folders, that follow on each other; without, a synthetic sample.",
             show_default=False,
         ),
     ] = None,
@@ -75,6 +82,8 @@ def plan(
     workers: Workers = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the placement to this file.")] = None,
     source_formats: FromFormats = None,
+    windows: AskedWindows = None,
+    experts: AskedExperts = None,
     output_format: ToPlacement = None,
     first_moe_layer: FirstMoeLayer = None,
     num_layers: NumLayers = None,
@@ -92,8 +101,8 @@ def plan(
     """Plan where the experts live, for recorded loads or for a synthetic sample in DeepSeek-V3's shape."""
     options, named = ClusterOptions(gpus, nodes, redundant, slots, dead), ModelOptions(model)
     timing = TimingOptions(cost, gpu, dtype, tokens, top_k)
-    loads_format, placement_format = source_formats_of(source_formats, recording is not None, current is not None)
-    if recording is not None and gpus is None and current is None:
+    loads_format, placement_format = source_formats_of(source_formats, bool(recordings), current is not None)
+    if recordings and gpus is None and current is None:
         raise typer.BadParameter("say how many GPUs the recorded loads are planned for", param_hint="--gpus")
 
     if output_format is not None and output is None:
@@ -106,24 +115,23 @@ def plan(
     from equipoise.cli.terminal.console import print_json
     from equipoise.cli.terminal.progress import progress_bar
     from equipoise.cli.terminal.stopwatch import stopwatch
-    from equipoise.formats import check_placement_path, read_loads, read_placement, write_placement
+    from equipoise.formats import check_placement_path, read_placement, write_placement
     from equipoise.planner import plan as plan_placement
     from equipoise.planner import warm_up
     from equipoise.planning.request import Request
-    from equipoise.synthetic.sample import sample_loads
 
     if output is not None:
         check_placement_path(output, output_format)
     # A plan may take the place of the placement that it starts from, and of nothing else.
     replaces = current is not None and output is not None and current.resolve() == output.resolve()
     kept = None if replaces else current
-    read = {"recorded loads": recording, "current placement": kept, "cost": cost, "model": named.file}
+    read = {"recorded loads": recordings, "current placement": kept, "cost": cost, "model": named.file}
     check_files({"--output": output, "--report": report, "--png": png}, read)
     deployment = named.deployment(gpus, nodes, first_moe_layer, num_layers)
     batches = timing.batches(named.model)
-    loads = read_loads(recording, loads_format, named.model) if recording else sample_loads()
+    loads = LoadsOptions(loads_format, named, windows, experts).read_or_sample(recordings)
     live = read_placement(current, placement_format, deployment) if current else None
-    like = live.cluster if live else None if recording else SAMPLE
+    like = live.cluster if live else None if recordings else SAMPLE
     named.check_experts(loads.experts)
     cluster = options.cluster(loads.experts, like)
     asked: dict[str, Any] = {
@@ -148,9 +156,20 @@ def plan(
         write_placement(result.placement, output, output_format, deployment)
     with progress_bar("timing"):
         times = [result.time_saved(batch) for batch in batches]
-    run = Run(recording, current, model, groups is None and live is None, effort, start, time, output, report, png)
+    run = Run(
+        named_recordings(recordings),
+        current,
+        model,
+        groups is None and live is None,
+        effort,
+        start,
+        time,
+        output,
+        report,
+        png,
+    )
     found = summary(result, loads, run, times, cost_summary(batches, timing.source))
-    title = f"Plan for {recording.name if recording else 'the synthetic sample'}, {counted(cluster.gpus, 'GPU')}"
+    title = f"Plan for {recordings_in_title(recordings)}, {counted(cluster.gpus, 'GPU')}"
     with progress_bar("drawing"):
         if report is not None:
             from equipoise.report.pages.plan import plan_page

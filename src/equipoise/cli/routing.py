@@ -14,13 +14,16 @@ from equipoise.cli.options.formats import (
     FromFormats,
     source_formats_of,
 )
+from equipoise.cli.options.loads import AskedExperts, AskedWindows, LoadsOptions, named_recordings
 from equipoise.cli.options.model import AskedModel, ModelOptions
 from equipoise.cli.options.timing import AskedCost, AskedDtype, AskedGpu, TimingOptions, Tokens, TopK
 
 
 def routing(
     placement: Annotated[Path, typer.Argument(metavar="PLACEMENT", help="A placement.", show_default=False)],
-    loads: Annotated[Path, typer.Argument(metavar="LOADS", help="Recorded loads to serve.", show_default=False)],
+    loads: Annotated[
+        list[Path], typer.Argument(metavar="LOADS...", help="Recorded loads to serve.", show_default=False)
+    ],
     batch: Annotated[
         int | None,
         typer.Option(min=1, help="Tokens of one GPU in one forward pass; without, very many.", show_default=False),
@@ -35,6 +38,8 @@ def routing(
         ),
     ] = None,
     source_formats: FromFormats = None,
+    windows: AskedWindows = None,
+    experts: AskedExperts = None,
     gpus: FileGpus = None,
     nodes: FileNodes = None,
     model: AskedModel = None,
@@ -55,15 +60,14 @@ def routing(
     from equipoise.cli.summaries.routing import Drawn, print_summary, summary
     from equipoise.cli.summaries.timing import cost_summary
     from equipoise.cli.terminal.console import print_json
-    from equipoise.formats import read_loads, read_placement
+    from equipoise.formats import read_placement
     from equipoise.formats.splits import check_split_path, write_split
     from equipoise.serving.best_split import least_peak_split
 
     if output:
         check_split_path(output)
     batches = timing.batches(named.model)
-    recorded = read_loads(loads, loads_format, named.model)
-    named.check_experts(recorded.experts)
+    recorded = LoadsOptions(loads_format, named, windows, experts).read(loads)
     deployment = named.deployment(gpus, nodes, first_moe_layer)
     split = least_peak_split(read_placement(placement, placement_format, deployment), recorded)
     if batches:
@@ -74,7 +78,7 @@ def routing(
     found = summary(split, recorded, drawn, batches, cost_summary(batches, timing.source))
     if output:
         write_split(split, output)
-    files = {"placement": str(placement), "loads": str(loads), "output": str(output) if output else None}
+    files = {"placement": str(placement), "loads": named_recordings(loads), "output": str(output) if output else None}
     if as_json:
         print_json({**files, **found})
     else:

@@ -8,36 +8,42 @@ from typing import Annotated
 import typer
 
 from equipoise.cli.options.formats import FileGpus, FileNodes, FirstMoeLayer, FromFormat  # noqa: TC001
+from equipoise.cli.options.loads import AskedExperts, AskedWindows, LoadsOptions, named_recordings
 from equipoise.cli.options.model import AskedModel, ModelOptions
 
 
 def show(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Recorded loads, or a placement.", show_default=False)],
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE...", help="Recorded loads, or a placement.", show_default=False),
+    ],
     file_format: FromFormat = None,
     gpus: FileGpus = None,
     nodes: FileNodes = None,
     model: AskedModel = None,
     first_moe_layer: FirstMoeLayer = None,
+    windows: AskedWindows = None,
+    experts: AskedExperts = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, with all figures.")] = False,
 ) -> None:
     """Show what recorded loads or a placement hold; a placement of Equipoise that is not valid is an error."""
     from equipoise.cli.summaries import loads, placement
     from equipoise.cli.terminal.console import print_json
-    from equipoise.formats import holds_placement, read_loads, read_placement
+    from equipoise.formats import holds_placement, read_placement
     from equipoise.formats.registry import PLACEMENTS
 
     named = ModelOptions(model)
-    if file_format in PLACEMENTS if file_format else holds_placement(file):
-        read = read_placement(file, file_format, named.deployment(gpus, nodes, first_moe_layer))
+    if file_format in PLACEMENTS if file_format else len(files) == 1 and holds_placement(files[0]):
+        if len(files) > 1:
+            raise typer.BadParameter("say one placement", param_hint="FILE")
+        read = read_placement(files[0], file_format, named.deployment(gpus, nodes, first_moe_layer))
         named.check_experts(read.experts, "placement")
         found = placement.summary(read)
         print_summary = placement.print_summary
     else:
-        recorded = read_loads(file, file_format, named.model)
-        named.check_experts(recorded.experts)
-        found = loads.summary(recorded)
+        found = loads.summary(LoadsOptions(file_format, named, windows, experts).read(files))
         print_summary = loads.print_summary
     if as_json:
-        print_json({"file": str(file), **found})
+        print_json({"file": named_recordings(files), **found})
     else:
-        print_summary(str(file), found)
+        print_summary(str(named_recordings(files)), found)

@@ -9,6 +9,13 @@ import typer
 
 from equipoise.cli.options.cluster import SAMPLE, ClusterOptions, Dead, Nodes, Redundant, Slots
 from equipoise.cli.options.formats import FromFormat  # noqa: TC001
+from equipoise.cli.options.loads import (
+    AskedExperts,
+    AskedWindows,
+    LoadsOptions,
+    named_recordings,
+    recordings_in_title,
+)
 from equipoise.cli.options.model import AskedModel, ModelOptions
 from equipoise.cli.options.planning import AskedEffort, AskedForecast, AskedLocality, OffNode, Workers  # noqa: TC001
 from equipoise.cli.options.routing import parse_routing
@@ -19,10 +26,10 @@ EXPERT_BYTES = 44_000_000  # of DeepSeek-V3, in FP8
 
 
 def simulate(
-    recording: Annotated[
-        Path | None,
+    recordings: Annotated[
+        list[Path] | None,
         typer.Argument(
-            metavar="TRACE",
+            metavar="TRACE...",
             help="Recorded loads, window by window, a file or an engine's folder of them; without, a synthetic sample.",
             show_default=False,
         ),
@@ -77,6 +84,8 @@ def simulate(
         str, typer.Option(parser=parse_routing, metavar="RULE", help="Which replica a token goes to.")
     ] = "even",
     loads_format: FromFormat = None,
+    windows: AskedWindows = None,
+    experts: AskedExperts = None,
     cost: AskedCost = None,
     gpu: AskedGpu = None,
     dtype: AskedDtype = None,
@@ -89,7 +98,7 @@ def simulate(
     ] = False,
 ) -> None:
     """Replay a trace, or a synthetic sample, and compare policies: when to plan again, and how much to move."""
-    if recording is not None and gpus is None:
+    if recordings and gpus is None:
         raise typer.BadParameter("say how many GPUs the trace is replayed on", param_hint="--gpus")
     options, named = ClusterOptions(gpus, nodes, redundant, slots, dead), ModelOptions(model)
     timing = TimingOptions(cost, gpu, dtype, tokens, top_k)
@@ -108,17 +117,14 @@ def simulate(
     from equipoise.cli.summaries.words import counted
     from equipoise.cli.terminal.console import print_json
     from equipoise.cli.terminal.progress import progress_bar
-    from equipoise.formats import read_loads
     from equipoise.loads import Loads
     from equipoise.migration.costs import Costs
     from equipoise.replay.simulate import compare
-    from equipoise.synthetic.sample import sample_loads
 
-    check_files({"--report": report, "--png": png}, {"trace": recording, "cost": cost, "model": named.file})
-    trace = read_loads(recording, loads_format, named.model) if recording else sample_loads()
+    check_files({"--report": report, "--png": png}, {"trace": recordings, "cost": cost, "model": named.file})
     batches = timing.batches(named.model)
-    named.check_experts(trace.experts)
-    cluster = options.cluster(trace.experts, None if recording else SAMPLE)
+    trace = LoadsOptions(loads_format, named, windows, experts).read_or_sample(recordings)
+    cluster = options.cluster(trace.experts, None if recordings else SAMPLE)
     of_cost = batches[0].cost.conditions.expert_bytes if batches else None
     costs = Costs(expert_bytes or of_cost or EXPERT_BYTES, within_nodes, between_nodes)
     asked: dict[str, Any] = {
@@ -138,7 +144,9 @@ def simulate(
             "routing": routing,
         }
         replays = compare(trace, cluster, compared, **served, progress=progress, **asked)
-    run = Run(recording, cluster, asked, interval, window, forecast, interval_seconds, costs, report, png)
+    run = Run(
+        named_recordings(recordings), cluster, asked, interval, window, forecast, interval_seconds, costs, report, png
+    )
     tokens_of = [batch.tokens for batch in batches]
     said = {
         "model": model,
@@ -149,7 +157,7 @@ def simulate(
         "beyond": [number for number in tokens_of if any(one.beyond[number].any() for one in replays.values())],
     }
     found = summary(replays, trace, run) | said
-    title = f"Replay of {recording.name if recording else 'the synthetic sample'}, {counted(cluster.gpus, 'GPU')}"
+    title = f"Replay of {recordings_in_title(recordings)}, {counted(cluster.gpus, 'GPU')}"
     if report is not None:
         from equipoise.forecasting.forecast import expect
         from equipoise.planning.request import Request

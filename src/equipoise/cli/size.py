@@ -8,6 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from equipoise.cli.options.formats import FromFormat  # noqa: TC001
+from equipoise.cli.options.loads import (
+    AskedExperts,
+    AskedWindows,
+    LoadsOptions,
+    named_recordings,
+    recordings_in_title,
+)
 from equipoise.cli.options.model import AskedModel, ModelOptions
 from equipoise.cli.options.planning import AskedEffort  # noqa: TC001
 from equipoise.cli.options.routing import parse_routing
@@ -26,10 +33,10 @@ def _counts(what: str, text: str) -> Any:
 
 
 def size(
-    recording: Annotated[
-        Path | None,
+    recordings: Annotated[
+        list[Path] | None,
         typer.Argument(
-            metavar="TRACE",
+            metavar="TRACE...",
             help="Recorded loads, window by window; without, a synthetic sample in DeepSeek-V3's shape, on H100s.",
             show_default=False,
         ),
@@ -71,12 +78,14 @@ def size(
         typer.Option(metavar="ADDRESS", help="A Ray cluster to work on, instead of this machine.", show_default=False),
     ] = None,
     loads_format: FromFormat = None,
+    windows: AskedWindows = None,
+    experts: AskedExperts = None,
     csv: Annotated[Path | None, typer.Option(metavar="OUT.csv", help="Write all figures to this file.")] = None,
     report: Annotated[Path | None, typer.Option(metavar="PAGE.html", help="Write a page with the curves.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Say how many slots to have, over how many GPUs: PAR of the traffic to come, layer time and memory."""
-    if recording is None:
+    if not recordings:
         gpus, gpus_per_node = gpus or SAMPLE_GPUS, gpus_per_node or SAMPLE_GPUS_PER_NODE
         gpu = gpu if gpu or cost else SAMPLE_GPU
     elif gpus is None:
@@ -84,27 +93,25 @@ def size(
     timing, named = TimingOptions(cost, gpu, dtype, tokens, top_k), ModelOptions(model)
     if not timing.is_asked:
         raise typer.BadParameter("say what experts take, or which GPU and --model it is", param_hint="--cost")
-    whose = named if recording else ModelOptions(model or SAMPLE_MODEL)
+    whose = named if recordings else ModelOptions(model or SAMPLE_MODEL)
 
     from equipoise.cli.options.reports import check_files, this_command
     from equipoise.cli.summaries.size import Run, as_csv, print_summary, summary, tables_of, what_was_asked
     from equipoise.cli.summaries.timing import cost_summary
     from equipoise.cli.terminal.console import print_json
-    from equipoise.formats import read_loads
     from equipoise.formats.files.atomic import write_whole
     from equipoise.sizing.setup import setups_of
-    from equipoise.synthetic.sample import sample_loads
 
-    check_files({"--csv": csv, "--report": report}, {"trace": recording, "cost": cost, "model": named.file})
+    check_files({"--csv": csv, "--report": report}, {"trace": recordings, "cost": cost, "model": named.file})
     batches = timing.batches(whose.model)
-    trace = read_loads(recording, loads_format, named.model) if recording else sample_loads()
+    trace = LoadsOptions(loads_format, named, windows, experts).read_or_sample(recordings)
     whose.check_experts(trace.experts)
     tied = groups or ((named.model.groups,) if named.model else (1,))
     setups = setups_of(trace.experts, gpus or (), slots, gpus_per_node, tied)
     expert_bytes = expert_bytes or batches[0].cost.conditions.expert_bytes
     asked: dict[str, Any] = {"routings": routing, "expert_bytes": expert_bytes, "effort": effort, "ray": ray}
     found = _judged(trace, setups, batches, asked)
-    run = Run(recording, model, groups is None, slots, effort, csv, report)
+    run = Run(named_recordings(recordings), model, groups is None, slots, effort, csv, report)
     tables = tables_of(found, trace.windows)
     told = summary(found, trace, run, cost_summary(batches, timing.source))
     if csv is not None:
@@ -112,7 +119,7 @@ def size(
     if report is not None:
         from equipoise.report.pages.sizing import sizing_page
 
-        title = f"GPUs and slots for {recording.name if recording else 'the synthetic sample'}"
+        title = f"GPUs and slots for {recordings_in_title(recordings)}"
         sizing_page(found, tables, told["advice"], title, what_was_asked(told), this_command()).save(report)
     if as_json:
         print_json(told)

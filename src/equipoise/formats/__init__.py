@@ -5,25 +5,31 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from equipoise.errors import InputError, check_choice, setting
 from equipoise.formats.costs import encode_cost, read_cost_file
 from equipoise.formats.deployment import Deployment
+from equipoise.formats.files.at_hand import at_hand
 from equipoise.formats.files.atomic import check_writable, write_whole
 from equipoise.formats.files.refusals import naming
 from equipoise.formats.model_config import read_config
+from equipoise.formats.recordings import Asked, read_recordings
 from equipoise.formats.registry import (
     LOADS,
     LOADS_WRITTEN,
     PLACEMENTS,
     format_to_read,
     loads_format_to_write,
+    placement_format_shown,
     placement_format_to_write,
 )
 from equipoise.formats.sniffing import Glimpse
 from equipoise.formats.splits import write_split
+from equipoise.loads import Loads
 from equipoise.timing.known_models import MODELS, known_model
 
 if TYPE_CHECKING:
-    from equipoise.loads import Loads
+    from collections.abc import Sequence
+
     from equipoise.placement import Placement
     from equipoise.timing.expert_cost import ExpertCost
     from equipoise.timing.known_models import Model
@@ -45,20 +51,29 @@ __all__ = [
 
 
 def read_loads(
-    path: str | Path,
+    path: str | Path | Sequence[str | Path],
     format: str | None = None,  # noqa: A002 - the word for it
     model: Model | None = None,
+    *,
+    windows: slice = slice(None),
+    experts: int | None = None,
 ) -> Loads:
     """Read recorded loads.
 
     Parameters
     ----------
-    path : str or Path
-        A file or, where an engine writes one for each rank, the folder of them.
+    path : str, Path, or a sequence of these
+        A file or, where an engine writes one for each rank, the folder of them. Several files, and those of any other
+        folder in the order of the numbers in their names, are windows that follow on each other. ``"-"`` is standard
+        input; ``.gz`` and ``.zst`` are unpacked.
     format : str, optional
         A name in :data:`equipoise.formats.registry.LOADS`; otherwise the content says which format it is.
     model : Model, optional
         The model that was recorded, as :func:`read_model` returns it: what SGLang's ``routed_experts`` do not say.
+    windows : slice
+        Which windows to keep.
+    experts : int, optional
+        How many experts to keep: those after them, as zero-computation experts are, are left out.
 
     Returns
     -------
@@ -68,7 +83,8 @@ def read_loads(
     Raises
     ------
     InputError
-        If the file cannot be read as loads; the message begins with the file's name.
+        If a file cannot be read as loads, they do not fit each other, or no window is left; the message begins with the
+        file's name.
 
     Examples
     --------
@@ -76,9 +92,21 @@ def read_loads(
     Traceback (most recent call last):
     equipoise.errors.InputError: loads.npz: format is 'excel'; expected 'vllm-window', 'numpy', 'parquet', ...
     """
-    path = Path(path)
-    with naming(path):
-        return format_to_read(path, LOADS, format).read(path, model)
+    paths = [Path(path)] if isinstance(path, (str, Path)) else [Path(one) for one in path]
+    if not paths:
+        raise InputError("there are no files of loads; expected one at least")
+    if format is not None:
+        with naming(paths[0]):
+            check_choice(setting("format"), format, LOADS)
+    loads = read_recordings(paths, Asked(format, model, experts))
+    if windows == slice(None):
+        return loads
+    if not loads.counts[windows].size:
+        raise InputError(
+            f"{paths[0]}: no window is left of {loads.windows} by {setting('windows')}; expected some from 0 to "
+            f"{loads.windows}"
+        )
+    return Loads(loads.counts[windows], loads.labels[windows])
 
 
 def read_placement(
@@ -108,8 +136,8 @@ def read_placement(
         If the file cannot be read as a placement; the message begins with the file's name.
     """
     path = Path(path)
-    with naming(path):
-        return format_to_read(path, PLACEMENTS, format).read(path, deployment)
+    with naming(path), at_hand(path) as file:
+        return format_to_read(file, PLACEMENTS, format).read(file, deployment)
 
 
 def holds_placement(path: str | Path) -> bool:
@@ -121,9 +149,8 @@ def holds_placement(path: str | Path) -> bool:
         If the file cannot be opened.
     """
     path = Path(path)
-    with naming(path):
-        glimpse = Glimpse.of(path)
-        return any(known.detect(glimpse) for known in PLACEMENTS.values())
+    with naming(path), at_hand(path) as file:
+        return placement_format_shown(Glimpse.of(file)) is not None
 
 
 def write_loads(loads: Loads, path: str | Path, format: str | None = None) -> str:  # noqa: A002

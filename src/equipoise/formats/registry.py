@@ -9,15 +9,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from equipoise.errors import InputError, check_choice, setting
-from equipoise.formats.loads.csv_loads import encode_csv, is_csv, read_csv
+from equipoise.formats.loads.csv_loads import encode_csv, is_csv, is_in_long_form, read_csv
+from equipoise.formats.loads.csv_ranks import is_csv_ranks, read_csv_ranks
 from equipoise.formats.loads.json_loads import is_json_loads, read_json_loads
 from equipoise.formats.loads.numpy_loads import encode_numpy, is_numpy, read_numpy
 from equipoise.formats.loads.parquet_loads import encode_parquet, is_parquet, read_parquet
 from equipoise.formats.loads.routed_experts import is_routed_experts, read_routed_experts
 from equipoise.formats.loads.sglang_dump import is_sglang_dump, read_sglang_dump
 from equipoise.formats.loads.sglang_passes import is_sglang_passes, read_sglang_passes
+from equipoise.formats.loads.tensor_loads import is_tensor_loads, read_tensor_loads
 from equipoise.formats.loads.tensorrt_llm_statistics import is_tensorrt_llm_statistics, read_tensorrt_llm_statistics
 from equipoise.formats.loads.tokens_per_expert import is_tokens_per_expert, read_tokens_per_expert
+from equipoise.formats.loads.vllm_dump import is_vllm_dump, read_vllm_dump
 from equipoise.formats.loads.vllm_window import is_vllm_window, read_vllm_window
 from equipoise.formats.placements.equipoise import encode_placement_json, is_placement_json, read_placement_json
 from equipoise.formats.placements.omni_infer import (
@@ -44,6 +47,14 @@ if TYPE_CHECKING:
     from equipoise.timing.known_models import Model
 
 
+def _never(path: Path) -> bool:
+    return False
+
+
+def _always(path: Path) -> bool:
+    return True
+
+
 @dataclass(frozen=True)
 class LoadsFormat:
     """A format of recorded loads.
@@ -60,6 +71,12 @@ class LoadsFormat:
         How the files end that are written.
     encode : callable, optional
         What a file of it holds; missing where Equipoise does not write it.
+    bare : bool
+        Whether its files may hold nothing but numbers, which a map of experts could be as well.
+    fills : callable
+        Whether a file leaves out experts without load, so that its last ones may be missing.
+    folder : bool
+        Whether it is a folder as a whole, with the files of all ranks.
     """
 
     suffixes: tuple[str, ...]
@@ -67,6 +84,9 @@ class LoadsFormat:
     read: Callable[[Path, Model | None], Loads]
     written: tuple[str, ...] = ()
     encode: Callable[[Loads], str | bytes] | None = None
+    bare: bool = False
+    fills: Callable[[Path], bool] = _never
+    folder: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,15 +114,22 @@ def _by_itself(read: Callable[[Path], Loads]) -> Callable[[Path, Model | None], 
 # The first that detects a file reads it: what is more special comes before what is less.
 LOADS: dict[str, LoadsFormat] = {
     "vllm-window": LoadsFormat((), is_vllm_window, _by_itself(read_vllm_window)),
-    "numpy": LoadsFormat((".npy", ".npz"), is_numpy, _by_itself(read_numpy), (".npz",), encode_numpy),
-    "parquet": LoadsFormat((".parquet",), is_parquet, _by_itself(read_parquet), (".parquet",), encode_parquet),
-    "csv": LoadsFormat((".csv",), is_csv, _by_itself(read_csv), (".csv",), encode_csv),
-    "routed-experts": LoadsFormat((".jsonl",), is_routed_experts, read_routed_experts),
-    "json": LoadsFormat((".json",), is_json_loads, _by_itself(read_json_loads)),
+    "numpy": LoadsFormat((".npy", ".npz"), is_numpy, _by_itself(read_numpy), (".npz",), encode_numpy, bare=True),
+    "parquet": LoadsFormat(
+        (".parquet",), is_parquet, _by_itself(read_parquet), (".parquet",), encode_parquet, fills=_always
+    ),
+    "csv": LoadsFormat((".csv",), is_csv, read_csv, (".csv",), encode_csv, bare=True, fills=is_in_long_form),
+    "csv-ranks": LoadsFormat((), is_csv_ranks, read_csv_ranks, fills=_always, folder=True),
+    "routed-experts": LoadsFormat((".jsonl",), is_routed_experts, read_routed_experts, fills=_always),
+    "vllm-dump": LoadsFormat((), is_vllm_dump, _by_itself(read_vllm_dump)),
+    "json": LoadsFormat((".json",), is_json_loads, _by_itself(read_json_loads), bare=True),
     "sglang-dump": LoadsFormat((".pt",), is_sglang_dump, _by_itself(read_sglang_dump)),
-    "sglang-passes": LoadsFormat((), is_sglang_passes, _by_itself(read_sglang_passes)),
-    "tensorrt-llm-statistics": LoadsFormat((), is_tensorrt_llm_statistics, _by_itself(read_tensorrt_llm_statistics)),
-    "tokens-per-expert": LoadsFormat((".safetensors",), is_tokens_per_expert, _by_itself(read_tokens_per_expert)),
+    "sglang-passes": LoadsFormat((), is_sglang_passes, _by_itself(read_sglang_passes), folder=True),
+    "tensorrt-llm-statistics": LoadsFormat(
+        (), is_tensorrt_llm_statistics, _by_itself(read_tensorrt_llm_statistics), folder=True
+    ),
+    "tokens-per-expert": LoadsFormat((), is_tokens_per_expert, _by_itself(read_tokens_per_expert)),
+    "tensor": LoadsFormat((".pth", ".safetensors"), is_tensor_loads, _by_itself(read_tensor_loads), bare=True),
 }
 LOADS_WRITTEN = {name: known.encode for name, known in LOADS.items() if known.encode}
 
@@ -140,6 +167,27 @@ def format_to_read(path: Path, formats: Mapping[str, Format], asked: str | None)
             f"of no format that its content shows; say which it is ({setting('format')}): {', '.join(formats)}"
         )
     return (by_content or by_suffix)[0]
+
+
+def placement_format_shown(glimpse: Glimpse) -> str | None:
+    """Return the name of the format of placements that a file shows itself to be of, if any."""
+    return next((name for name, known in PLACEMENTS.items() if known.detect(glimpse)), None)
+
+
+def refuse_a_placement(path: Path) -> None:
+    """Refuse a file, as loads, that shows itself to be a placement.
+
+    Raises
+    ------
+    InputError
+        Naming the format of the placement.
+    """
+    name = placement_format_shown(Glimpse.of(path))
+    if name is not None:
+        raise InputError(
+            f"is a placement, in the format {name}, not loads; if it is loads, say in which format "
+            f"({setting('format')})"
+        )
 
 
 def loads_format_to_write(path: Path, asked: str | None) -> str:

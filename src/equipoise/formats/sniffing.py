@@ -47,6 +47,11 @@ class Glimpse:
         """Whether it is what ``torch.save`` writes."""
         return any(name.endswith("data.pkl") for name in self.names) or self.head.startswith(BEFORE_ZIP)
 
+    @property
+    def is_safetensors(self) -> bool:
+        """Whether it begins as safetensors do: eight bytes that say how long the JSON after them is."""
+        return self.head[8:9] == b"{" and b"\0" in self.head[:8] and not self.is_torch
+
     def opens_with(self, *starts: str) -> bool:
         """Return whether it is text whose first character, after blanks, is one of these."""
         return self.head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in [start.encode() for start in starts]

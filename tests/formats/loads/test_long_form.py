@@ -67,9 +67,12 @@ def test_quoted_fields_are_numbers_too(path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "has no column window among"),
-        ("window;layer;expert;load\n0;0;0;1\n", "has no column window among"),
-        ("window,layer,expert\n0,0,0\n", r"has no column load among window, layer, expert; expected window, layer,"),
+        ("", "has no column layer among"),
+        ("layer:expert:load\n0:0:1\n", "has no column layer among"),
+        (
+            "window,layer,expert\n0,0,0\n",
+            r"has no column load among window, layer, expert; expected layer, expert, load",
+        ),
         ("window,layer,expert,load,load\n0,0,0,1,1\n", "has more than one column load"),
         (HEAD, "has no rows"),
         (HEAD + "0,0,0,oops\n", "not a table of numbers: .*'oops'"),

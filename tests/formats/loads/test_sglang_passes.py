@@ -120,10 +120,11 @@ def test_a_missing_rank_or_a_single_file_is_refused(torch, folder):
         read_loads(folder)
 
 
-def test_a_folder_of_dumps_in_mode_stat_is_refused(torch, tmp_path):
+def test_a_folder_of_dumps_in_mode_stat_is_no_passes_and_its_files_are_windows(torch, tmp_path):
     torch.save({"rank": 0, "logical_count": torch.tensor(COUNTS)}, tmp_path / "dump.pt")
     with pytest.raises(InputError, match=r"dump\.pt: holds the keys rank, logical_count; expected records"):
-        read_loads(tmp_path)
+        read_loads(tmp_path, "sglang-passes")
+    assert read_loads(tmp_path).labels == tuple(f"dump {place}" for place in range(len(COUNTS)))
 
 
 def test_idle_passes_stay(torch, folder):

@@ -30,7 +30,10 @@ def test_a_dict_of_counters_is_one_window_with_its_layers_in_order(path, name, s
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"layers.0.weight": torch.ones(2)}, r"holds layers\.0\.weight; expected counters such as layers\.3\.moe"),
+        (
+            {"layers.0.weight": torch.ones(2)},
+            r"holds layers\.0\.weight; expected counters such as layers\.3\.moe",
+        ),
         ({"tokens_per_expert": torch.ones(2)}, "holds tokens_per_expert; expected counters such as"),
         ([], r"holds \[\]; expected a dict of tensors"),
         ([counters(COUNTS[0]), 7], "expected a dict of tensors such as layers.3.moe.tokens_per_expert_E, or a list"),
@@ -60,5 +63,5 @@ def test_what_is_no_such_dict_is_refused(path, content, message):
 def test_safetensors_without_counters_are_refused(tmp_path):
     path = tmp_path / "model.safetensors"
     safetensors.save_file({"layers.0.weight": torch.ones(2)}, path)
-    with pytest.raises(InputError, match=r"holds layers\.0\.weight; expected counters"):
+    with pytest.raises(InputError, match=r"holds layers\.0\.weight; expected a single tensor named counts"):
         read_loads(path)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from equipoise import Cluster, InputError, Placement
-from equipoise.formats import Deployment, read_placement, write_placement
+from equipoise.formats import Deployment, read_loads, read_placement, write_placement
 from equipoise.formats.registry import PLACEMENTS
 from tests.formats.engines import omni_infer_slots, sglang_slots, tensorrt_llm_slots, vllm_ascend_slots
 from tests.formats.samples import CLUSTER, PLACEMENT
@@ -219,7 +219,7 @@ YAML = "num_slots: 8\ninitial_global_assignments: {3: [0, 1, 2, 3, 4, 5, 0, 2]}\
         (YAML.replace("8", "!!int 8"), "line 1: has an anchor, alias or tag"),
         (YAML.replace("[", "[[").replace("]", "]]"), r"layer 3 is \[\["),
         (YAML + "---\n1\n", "holds 2 YAML documents"),
-        (YAML + "\t", "not YAML: line"),
+        (YAML + "\t", "not YAML from line"),
         (YAML.replace("3:", "[3]:"), "has .* for a key; expected a number or a word"),
         (YAML.replace("8", "9" * 5000), "num_slots is '999"),
         ("num_slots: " + "[" * 100, "nested too deeply; expected at most 8 levels"),
@@ -331,12 +331,15 @@ def test_loads_of_zeros_and_ones_are_loads_unless_they_look_like_a_pattern(tmp_p
         np.ones((2, 1, 3), int),
         PATTERN * [[[1, 1, 0]]],
         PATTERN[[0, 0]],
-        np.array([[[1, 1, 0]], [[0, 0, 1]]]),
         PATTERN[0],
         PATTERN * 0.5,
         PATTERN * 2,
     ):
         np.save(path, counts)
         assert not holds_placement(path)
-    np.save(path, PATTERN)
-    assert holds_placement(path)
+    for uneven_or_not in (PATTERN, np.array([[[1, 1, 0]], [[0, 0, 1]]])):
+        np.save(path, uneven_or_not)
+        assert holds_placement(path)
+        with pytest.raises(InputError, match="is a placement, in the format omni-infer, not loads"):
+            read_loads(path)
+        assert read_loads(path, "numpy").counts.shape == uneven_or_not.shape

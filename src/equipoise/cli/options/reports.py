@@ -5,26 +5,27 @@ from __future__ import annotations
 import shlex
 import sys
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Mapping, Sequence
 
 
 WRITTEN = {"--output": "placement", "--csv": "table", "--report": "report", "--png": "picture"}
 NEEDS = {"--report": "equipoise.report", "--png": "equipoise.report.picture"}
 
 
-def check_files(written: dict[str, Path | None], read: dict[str, Path | None]) -> None:
+def check_files(written: dict[str, Path | None], read: Mapping[str, Path | Sequence[Path] | None]) -> None:
     """Refuse files that cannot be written, before the work is done that they shall hold.
 
     Parameters
     ----------
     written : dict of str to path or None
         The files to write, by their options.
-    read : dict of str to path or None
+    read : mapping of str to path, paths or None
         The files that are read, by what they are; none may be replaced.
 
     Raises
@@ -39,7 +40,8 @@ def check_files(written: dict[str, Path | None], read: dict[str, Path | None]) -
     png = written.get("--png")
     if png is not None and png.suffix.lower() != ".png":
         raise typer.BadParameter(f"{png} does not end in .png", param_hint="--png")
-    taken = {path.resolve(): what for what, path in read.items() if path is not None}
+    files = {what: [paths] if isinstance(paths, Path) else paths or () for what, paths in read.items()}
+    taken = {path.resolve(): what for what, paths in files.items() for path in paths}
     for option, path in written.items():
         if path is None:
             continue

@@ -46,7 +46,7 @@ TOLD = 0.005  # a PAR to expect that is by so much another
 class Run:
     """The files, settings and times of a run that the plan itself does not know."""
 
-    recording: Path | None
+    recording: str | None
     current: Path | None
     model: str | None
     groups_of_model: bool
@@ -69,7 +69,7 @@ def summary(plan: Plan, loads: Loads, run: Run, times: list[TimeSaved], cost: di
         "gap": plan.gap,
     }
     return {
-        "loads": str(run.recording) if run.recording else "synthetic sample",
+        "loads": run.recording or "synthetic sample",
         "synthetic": run.recording is None,
         "windows": loads.windows,
         "layers": loads.layers,

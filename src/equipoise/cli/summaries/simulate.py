@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 class Run:
     """The file and the settings of a run."""
 
-    recording: Path | None
+    recording: str | None
     cluster: Cluster
     asked: dict[str, Any]
     interval: int
@@ -74,7 +74,7 @@ def summary(replays: dict[str, Replay], trace: Loads, run: Run) -> dict[str, Any
     decisions = -(-served // run.interval)
     slots = trace.layers * run.cluster.live_slots
     return {
-        "trace": str(run.recording) if run.recording else "synthetic sample",
+        "trace": run.recording or "synthetic sample",
         "synthetic": run.recording is None,
         "windows": trace.windows,
         "layers": trace.layers,

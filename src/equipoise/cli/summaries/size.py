@@ -33,7 +33,7 @@ CALLED = {"gpus": "GPUs", "slots_per_gpu": "slots", "groups": "groups", "routing
 class Run:
     """The files and settings of a run that the cells do not know."""
 
-    recording: Path | None
+    recording: str | None
     model: str | None
     groups_of_model: bool
     slots: Sequence[int] | None
@@ -46,7 +46,7 @@ def summary(found: Sizing, trace: Loads, run: Run, cost: dict[str, Any] | None) 
     """Return what was asked, every cell, and the advice, in one sentence and in figures."""
     gpus = sorted({cell.gpus for cell in found.cells})
     return {
-        "trace": str(run.recording) if run.recording else "synthetic sample",
+        "trace": run.recording or "synthetic sample",
         "synthetic": run.recording is None,
         "windows": trace.windows,
         "layers": trace.layers,

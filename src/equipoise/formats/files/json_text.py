@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BLANKS = " \t\n\r"
+MOST_SHOWN = 12
 
 
 def read_json(path: Path) -> Any:
@@ -90,12 +91,20 @@ def _refusing() -> Iterator[None]:
     try:
         yield
     except json.JSONDecodeError as error:
-        raise InputError(f"not JSON: line {error.lineno}, column {error.colno}: {error.msg}") from None
+        raise InputError(f"not JSON: line {error.lineno}, column {error.colno}: {_found(error)}") from None
     except UnicodeDecodeError as error:
         raise InputError(f"not JSON: byte {error.start} is not UTF-8 text") from None
     except RecursionError:
         raise InputError("nested too deeply; expected lists within lists, three deep at most") from None
     except InputError:
         raise
-    except ValueError as error:  # Python refuses whole numbers of thousands of digits
-        raise InputError(f"not JSON that can be read: {error}") from None
+    except ValueError:  # Python refuses whole numbers of thousands of digits
+        raise InputError("holds a whole number of thousands of digits; expected numbers of 64 bits") from None
+
+
+def _found(error: json.JSONDecodeError) -> str:
+    """Say what is where JSON ends to be JSON."""
+    rest = error.doc[error.pos :].strip()
+    if not rest:
+        return "the text ends there, and lists or objects are open; is the file whole?"
+    return f"found {shown(rest[:MOST_SHOWN])}; expected a value, or what goes on with or closes a list or an object"

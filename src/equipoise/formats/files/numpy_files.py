@@ -113,6 +113,8 @@ def _check_header(file: IO[bytes], path: Path) -> None:
     if np.lib.format.read_magic(head) != (1, 0):
         parse = np.lib.format.read_array_header_2_0
     shape, _, dtype = parse(head)
+    if dtype.hasobject:
+        raise InputError("holds Python objects, and reading these could run code; expected an array of numbers")
     check_bytes(prod(shape) * dtype.itemsize, path)
 
 
@@ -123,5 +125,5 @@ def _refusing(kind: str) -> Iterator[None]:
         yield
     except (InputError, OSError, MemoryError):
         raise
-    except Exception as error:
-        raise InputError(f"not a readable {kind}: {error}") from None
+    except Exception:
+        raise InputError(f"not a readable {kind}: damaged, cut short, or no such file at all") from None

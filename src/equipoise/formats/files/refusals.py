@@ -26,7 +26,10 @@ def naming(path: Path) -> Iterator[None]:
     except InputError as error:
         raise InputError(f"{path}: ", *error.args) from None
     except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}") from None
+        reason = (
+            error.strerror or "damaged, or not to be read"
+        )  # packages raise it for damage, without the system's words
+        raise InputError(f"{path}: {reason}") from None
     except MemoryError:
         raise InputError(f"{path}: too large for this machine's memory") from None
 

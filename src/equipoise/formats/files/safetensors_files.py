@@ -33,5 +33,7 @@ def opened_safetensors(path: Path) -> Iterator[Any]:
             yield tensors
     except (InputError, OSError, MemoryError):
         raise
-    except Exception as error:  # safetensors and NumPy each have their own errors for damage
-        raise InputError(f"not a readable .safetensors file: {error}") from None
+    except Exception:  # safetensors and NumPy each have their own errors for damage
+        raise InputError(
+            "not a readable .safetensors file: damaged, cut short, or of a type that NumPy has not, such as bfloat16"
+        ) from None

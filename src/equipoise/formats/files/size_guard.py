@@ -5,12 +5,13 @@ Every reader asks here before it allocates, by what the file says of itself: a h
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from equipoise.errors import InputError
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Sequence
 
 ALWAYS = 2**22
 FOR_EACH_BYTE = 2**7  # 1024 bytes for one: about what deflate makes of nothing but zeros, so that idle loads pass
@@ -18,11 +19,11 @@ AT_MOST = 2**28
 BYTES_OF_A_NUMBER = 8
 
 
-def check_numbers(numbers: int, path: Path) -> None:
+def check_numbers(numbers: int, path: Path | Sequence[Path]) -> None:
     """Refuse numbers, of eight bytes each, that are too many to come out of this file in good faith.
 
-    A few bytes can name expert 10**9, or a tensor of 10**12 numbers that all are the same one. Of a folder, the files
-    in it count together.
+    A few bytes can name expert 10**9, or a tensor of 10**12 numbers that all are the same one. Several files, and
+    those in a folder, count together.
 
     Raises
     ------
@@ -40,5 +41,7 @@ def check_bytes(size: int, path: Path) -> None:
     check_numbers(-(-size // BYTES_OF_A_NUMBER), path)
 
 
-def _size_on_disk(path: Path) -> int:
-    return sum(file.stat().st_size for file in (path.iterdir() if path.is_dir() else [path]))
+def _size_on_disk(path: Path | Sequence[Path]) -> int:
+    if isinstance(path, Path):
+        path = list(path.iterdir()) if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in path)

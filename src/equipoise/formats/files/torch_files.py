@@ -53,9 +53,11 @@ def read_torch(path: Path) -> Any:
         return torch.load(_looked_through(path), map_location="cpu", weights_only=True)
     except (InputError, OSError, MemoryError):
         raise
-    except Exception as error:  # a damaged file can fail anywhere in the unpickling
-        reason = str(error).partition("\n")[0]
-        raise InputError(f"not a torch file that can be read without running code from it: {reason}") from None
+    except Exception:  # a damaged file can fail anywhere in the unpickling
+        raise InputError(
+            "not a torch file that can be read without running code from it: it is damaged, or has other Python "
+            "objects; expected plain tensors, numbers, texts, lists and dicts"
+        ) from None
 
 
 def _looked_through(path: Path) -> Path | BytesIO:
@@ -112,5 +114,7 @@ def as_array(name: str, tensor: Any, path: Path) -> NDArray[Any]:
     check_numbers(prod(tensor.shape), path)
     try:
         return np.asarray(tensor.double() if tensor.is_floating_point() else tensor)
-    except Exception as error:  # such as a tensor that keeps track of gradients
-        raise InputError(f"{name} cannot become an array: {error}") from None
+    except Exception:  # such as a tensor that keeps track of gradients
+        raise InputError(
+            f"{name} cannot become an array; expected a plain tensor: save tensor.detach().cpu(), dense and whole"
+        ) from None

@@ -38,8 +38,8 @@ def read_yaml(path: Path) -> Any:
             return _document(yaml.parse(file, Loader=loader))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise InputError(f"not YAML: {where}{getattr(error, 'problem', None) or error}") from None
+        where = f"from line {mark.line + 1}, column {mark.column + 1} on" if mark else "throughout"
+        raise InputError(f"not YAML {where}; expected mappings, lists, numbers and words") from None
     except UnicodeDecodeError as error:
         raise InputError(f"not YAML: byte {error.start} is not UTF-8 text") from None
 

@@ -6,15 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from equipoise.errors import InputError
 from equipoise.formats.files.json_text import read_json
-from equipoise.formats.files.refusals import listed, shown
-from equipoise.loads import Loads
+from equipoise.formats.files.refusals import listed
+from equipoise.formats.loads.bare_numbers import loads_of_lists
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from equipoise.formats.sniffing import Glimpse
-
-NUMBERS = frozenset({int, float})
+    from equipoise.loads import Loads
 
 
 def is_json_loads(glimpse: Glimpse) -> bool:
@@ -36,27 +35,15 @@ def read_json_loads(path: Path) -> Loads:
     """
     content = read_json(path)
     if isinstance(content, list):
-        return _loads(content)
+        return loads_of_lists(content)
     if isinstance(content, dict) and "logical_count" in content:
-        return _loads(content["logical_count"])
+        return loads_of_lists(content["logical_count"])
     if isinstance(content, dict) and "load_history" in content:
-        return _loads(_windows(content["load_history"]))
+        return loads_of_lists(_windows(content["load_history"]))
     found = f"the keys {listed(content)}" if isinstance(content, dict) else "a single value"
     raise InputError(
         f"holds {found}; expected loads as lists [layers][experts], or under logical_count or load_history"
     )
-
-
-def _loads(lists: Any) -> Loads:
-    """Return the loads in lists of numbers; of text, NumPy would make everything as long as the longest."""
-    waiting = [lists]
-    while waiting:
-        inner = waiting.pop()
-        if isinstance(inner, str):
-            raise InputError(f"holds the text {shown(inner)}; expected lists of numbers")
-        if isinstance(inner, list) and not NUMBERS.issuperset(map(type, inner)):
-            waiting.extend(inner)
-    return Loads(lists)
 
 
 def _windows(history: Any) -> list[Any]:

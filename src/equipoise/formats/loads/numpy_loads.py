@@ -11,8 +11,8 @@ from equipoise.errors import InputError
 from equipoise.formats.files.numpy_files import opened_archive, read_array
 from equipoise.formats.files.refusals import listed
 from equipoise.formats.files.size_guard import check_numbers
+from equipoise.formats.loads.bare_numbers import loads_of_numbers
 from equipoise.formats.loads.counts import recorded_counts
-from equipoise.loads import Loads
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,10 +20,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from equipoise.formats.sniffing import Glimpse
+    from equipoise.loads import Loads
 
 
 def is_numpy(glimpse: Glimpse) -> bool:
     """Return whether it is an array or an archive of arrays."""
+    if glimpse.path.is_dir():
+        return False
     return glimpse.head.startswith(b"\x93NUMPY") or any(name.endswith(".npy") for name in glimpse.names)
 
 
@@ -40,7 +43,7 @@ def read_numpy(path: Path) -> Loads:
         is_archive = file.read(2) == b"PK"
     counts = _only_array(path) if is_archive else read_array(path)
     check_numbers(counts.size, path)
-    return Loads(counts)
+    return loads_of_numbers(counts)
 
 
 def encode_numpy(loads: Loads) -> bytes:

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 from equipoise.errors import InputError
 from equipoise.formats.files.columns import places_of
 from equipoise.formats.files.size_guard import check_numbers
-from equipoise.formats.loads.long_form import COLUMNS, columns_of_loads, loads_of_columns
+from equipoise.formats.loads.long_form import (
+    ALSO_CALLED,
+    COLUMNS,
+    OPTIONAL,
+    READ,
+    columns_of_loads,
+    loads_of_columns,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +45,8 @@ def read_parquet(path: Path) -> Loads:
             size = path.stat().st_size  # no list or text in the file's directory is longer than the file itself
             table = parquet.ParquetFile(file, thrift_string_size_limit=size, thrift_container_size_limit=size)
             schema = table.schema_arrow
-            fields = {name: schema.field(place) for name, place in places_of(COLUMNS, schema.names).items()}
+            places = places_of(READ, schema.names, ALSO_CALLED, OPTIONAL)
+            fields = {name: schema.field(place) for name, place in places.items()}
             for name, field in fields.items():
                 if not arrow.types.is_integer(field.type) and not (
                     name == "load" and arrow.types.is_floating(field.type)
@@ -49,8 +57,8 @@ def read_parquet(path: Path) -> Loads:
         return loads_of_columns({name: _column(name, rows[field.name]) for name, field in fields.items()}, path)
     except (InputError, OSError, MemoryError):
         raise
-    except Exception as error:  # Arrow has errors of its own for damage
-        raise InputError(f"not a readable Parquet file: {error}") from None
+    except Exception:  # Arrow has errors of its own for damage
+        raise InputError("not a readable Parquet file: damaged, cut short, or no such file at all") from None
 
 
 def encode_parquet(loads: Loads) -> bytes:

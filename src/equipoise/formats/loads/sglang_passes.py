@@ -1,7 +1,9 @@
 """Recordings of SGLang's expert distribution recorder in the modes ``per_pass`` and ``per_token``: a folder of ``.pt``.
 
 Every rank writes a file with a record of each forward pass, ``global_physical_count`` ``[layers, slots]``: what it sent
-to each slot. ``last_physical_to_logical_map`` says which expert each slot held when the recording ended.
+to each slot; in mode ``per_token`` with some backends only ``topk_ids_of_layer`` ``[layers, tokens, top_k]``, the
+slots that each token picked. ``last_physical_to_logical_map`` says which expert each slot held when the recording
+ended.
 """
 
 from __future__ import annotations
@@ -16,19 +18,24 @@ from equipoise.formats.files.refusals import listed, naming, shown
 from equipoise.formats.files.size_guard import check_numbers
 from equipoise.formats.files.torch_files import as_array, read_torch
 from equipoise.formats.loads.counts import checked_map, logical_counts
+from equipoise.formats.sniffing import Glimpse
 from equipoise.loads import Loads
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from equipoise.formats.sniffing import Glimpse
+PICKS = "topk_ids_of_layer"
+"""What a token picked: all that some backends leave of a pass in mode ``per_token``."""
 
 
 def is_sglang_passes(glimpse: Glimpse) -> bool:
     """Return whether it is a folder of torch files, or one file of such a folder."""
-    return glimpse.pickles("records") or (not glimpse.head and any(name.endswith(".pt") for name in glimpse.names))
+    if glimpse.head:
+        return glimpse.pickles("records")
+    recorded = [name for name in glimpse.names if name.endswith(".pt")]
+    return glimpse.path.is_dir() and bool(recorded) and Glimpse.of(glimpse.path / recorded[0]).pickles("records")
 
 
 def read_sglang_passes(path: Path) -> Loads:
@@ -48,6 +55,17 @@ def read_sglang_passes(path: Path) -> Loads:
     files = sorted(path.glob("*.pt"))
     if not files:
         raise InputError("holds no .pt files; expected one of every rank")
+    return read_passes_of(files)
+
+
+def read_passes_of(files: Sequence[Path]) -> Loads:
+    """Read the files of all ranks; :func:`read_sglang_passes` says how.
+
+    Raises
+    ------
+    InputError
+        As that.
+    """
     loads: dict[int, NDArray[Any]] = {}
     seen: set[tuple[int, int, str]] = set()
     for file in files:
@@ -60,7 +78,7 @@ def read_sglang_passes(path: Path) -> Loads:
                 if loads and counts.shape != next(iter(loads.values())).shape:
                     raise InputError(f"has {_shape(counts)}; expected as many layers and experts as in the other files")
                 if number not in loads:  # each file by itself may ask for little, and there may be many
-                    check_numbers((len(loads) + 1) * counts.size, path)
+                    check_numbers((len(loads) + 1) * counts.size, files)
                 seen.add((number, rank, gatherer))
                 loads[number] = loads.get(number, 0) + counts
     return Loads(np.stack([loads[number] for number in _complete(seen)], dtype=np.float64))
@@ -79,10 +97,31 @@ def _records(file: Path) -> Iterator[tuple[int, int, str, NDArray[Any]]]:
             raise InputError(f"records[{place}] is {shown(record)}; expected a record")
         number, rank = (_number(record, key, place) for key in ("forward_pass_id", "rank"))
         name = f"records[{place}]: global_physical_count"
-        counts = as_array(name, record.get("global_physical_count"), file)
+        if "global_physical_count" not in record and PICKS in record:
+            picks = as_array(f"records[{place}]: {PICKS}", record[PICKS], file)
+            counts = _counts_of_picks(f"records[{place}]: {PICKS}", picks, phy2log.shape)
+        else:
+            counts = as_array(name, record.get("global_physical_count"), file)
         if counts.ndim != 2:
             raise InputError(f"{name} has shape {list(counts.shape)}; expected [layers, slots]")
         yield number, rank, _gatherer(record, place), logical_counts(counts, phy2log)
+
+
+def _counts_of_picks(name: str, picks: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.int64]:
+    """Return how often each slot was picked ``[layers, slots]``, of picks ``[layers, tokens, top_k]``; -1 is none."""
+    layers, slots = shape
+    if picks.ndim != 3 or picks.dtype.kind not in "iu" or len(picks) != layers:
+        raise InputError(
+            f"{name} is {picks.dtype} {list(picks.shape)}; expected whole numbers [{layers}, tokens, top_k]"
+        )
+    bad = np.argwhere((picks < -1) | (picks >= slots))
+    if len(bad):
+        layer, token, pick = (int(i) for i in bad[0])
+        raise InputError(
+            f"{name}: layer {layer}, token {token} picked slot {picks[layer, token, pick]}; expected 0 to {slots - 1}, "
+            "or -1 for none"
+        )
+    return np.stack([np.bincount(row[row >= 0].ravel(), minlength=slots) for row in picks.astype(np.int64)])
 
 
 def _number(record: dict[Any, Any], key: str, place: int) -> int:

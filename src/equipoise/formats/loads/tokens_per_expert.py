@@ -32,7 +32,7 @@ SUCH_AS = "layers.3.moe.tokens_per_expert_E"
 
 def is_tokens_per_expert(glimpse: Glimpse) -> bool:
     """Return whether it is a torch or a safetensors file with such a name near its beginning."""
-    return COUNTER in glimpse.head and (glimpse.is_torch or _is_safetensors(glimpse))
+    return COUNTER in glimpse.head and (glimpse.is_torch or glimpse.is_safetensors)
 
 
 def read_tokens_per_expert(path: Path) -> Loads:
@@ -47,7 +47,7 @@ def read_tokens_per_expert(path: Path) -> Loads:
         If torch or safetensors is not installed, the file is damaged, has no counters or two of the same layer, or
         windows or layers differ in shape.
     """
-    windows = [_of_safetensors(path)] if _is_safetensors(Glimpse.of(path)) else _of_torch(path)
+    windows = [_of_safetensors(path)] if Glimpse.of(path).is_safetensors else _of_torch(path)
     shape = {number: counts.shape for number, counts in windows[0].items()}
     experts = next(iter(shape.values()))[0]
     for place, window in enumerate(windows):
@@ -96,8 +96,3 @@ def _vector(name: str, counts: NDArray[Any]) -> NDArray[Any]:
     if counts.ndim != 1 or not counts.size or counts.dtype.kind not in "uif":
         raise InputError(f"{name} is {counts.dtype} {list(counts.shape)}; expected counts [experts]")
     return counts
-
-
-def _is_safetensors(glimpse: Glimpse) -> bool:
-    """Return whether it begins as safetensors do: eight bytes that say how long the JSON after them is."""
-    return glimpse.head[8:9] == b"{" and not glimpse.is_torch

@@ -28,9 +28,10 @@ if TYPE_CHECKING:
 
 
 def is_omni_infer_pattern(glimpse: Glimpse) -> bool:
-    """Return whether it is such an array, some GPU does not hold some expert, and all hold equally many.
+    """Return whether it is such an array: some GPU does not hold some expert, all hold some, and none is missing.
 
-    Loads of single tokens can look the same; as loads they are read where loads are asked for.
+    Loads of single tokens can look the same; they are read as loads where their format is said. GPUs may hold unequally
+    many, which is refused as a placement.
     """
     if not glimpse.head.startswith(b"\x93NUMPY"):
         return False
@@ -40,8 +41,8 @@ def is_omni_infer_pattern(glimpse: Glimpse) -> bool:
         return False
     if pattern.ndim != 3 or pattern.dtype.kind not in "iub" or pattern.size == 0:
         return False
-    held = pattern.sum(axis=2)
-    return bool(pattern.min() == 0 and pattern.max() == 1 and held.min() == held.max() and pattern.any(axis=0).all())
+    zeros_and_ones = pattern.min() == 0 and pattern.max() == 1
+    return bool(zeros_and_ones and pattern.any(axis=2).all() and pattern.any(axis=0).all())
 
 
 def read_omni_infer_pattern(path: Path, deployment: Deployment) -> Placement:
@@ -92,5 +93,5 @@ def _check(pattern: NDArray[Any]) -> None:
         gpu, layer = (int(i) for i in unequal[0])
         raise InputError(
             f"GPU {gpu} holds {held[gpu, layer]} experts of layer {layer}, and GPU 0 {held[0, 0]} of layer 0; expected "
-            "as many on every GPU in every layer"
+            "as many on every GPU in every layer: plan for the layers with more of them by themselves"
         )

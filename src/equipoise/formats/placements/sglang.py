@@ -24,11 +24,12 @@ if TYPE_CHECKING:
     from equipoise.formats.deployment import Deployment
 
 KEY = "physical_to_logical_map"
+LOADS = (b'expert_load"', b'"expert_load_window"', b'"snapshots"')
 
 
 def is_sglang_location(glimpse: Glimpse) -> bool:
     """Return whether it is a JSON object, or a torch file, with the map in it."""
-    in_json = glimpse.opens_with("{") and f'"{KEY}"'.encode() in glimpse.head
+    in_json = glimpse.opens_with("{") and f'"{KEY}"'.encode() in glimpse.head and not _has_loads(glimpse)
     return in_json or (glimpse.pickles(KEY) and not glimpse.pickles("expert_load_window"))
 
 
@@ -73,6 +74,11 @@ def encode_sglang_location(placement: Placement, deployment: Deployment) -> str:
     rows[moe_layers.start : moe_layers.stop : moe_layers.step] = placement.phy2log
     lines = (json.dumps(row.tolist(), separators=(",", ":")) for row in rows)
     return f'{{"{KEY}": [\n  ' + ",\n  ".join(lines) + "\n]}\n"
+
+
+def _has_loads(glimpse: Glimpse) -> bool:
+    """Return whether loads are near the beginning too: a recording, with the map that was in force."""
+    return any(word in glimpse.head for word in LOADS)
 
 
 def _content(path: Path) -> Any:
