@@ -65,7 +65,7 @@ def test_three_forms_are_read(path, content, windows, encoding):
         ("[" * 90 + "1" + "]" * 90, "more than 3 deep"),
         (
             "[[0, 1, 2, 3, 0], [3, 2, 1, 0, 1]]",
-            "each number from 0 to 3 in every row: .* Say that it is loads with format='json'",
+            "each number from 0 to 3 in every row: .* Say the latter with format='json'",
         ),
         ("[[0, 1, 2, 3, -1], [3, 2, 1, 0, 1]]", "from -1 on, .*: a map of experts or of slots, not loads"),
         ("[" + "9" * 5000 + "]", "thousands of digits"),

@@ -71,7 +71,6 @@ def refuse_a_map(loads: Loads, name: str) -> None:
     rows = loads.counts.reshape(-1, loads.experts).astype(np.int64)
     if all(np.bincount(row, minlength=int(highest) + 1).all() for row in rows):
         raise InputError(
-            f"holds each number from 0 to {highest:.0f} in every row: the expert in each slot, or loads. Say that it "
-            f"is loads with {setting('format', name)}; a placement is read as JSON, "
-            '{"physical_to_logical_map": [...]}'
+            f"holds each number from 0 to {highest:.0f} in every row: the expert in each slot, or loads. Say the "
+            f'latter with {setting("format", name)}; a placement is read as JSON: {{"physical_to_logical_map": [...]}}'
         )

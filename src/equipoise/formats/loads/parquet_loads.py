@@ -55,9 +55,11 @@ def read_parquet(path: Path) -> Loads:
             _check_size(table.metadata, path)
             rows = table.read(columns=[field.name for field in fields.values()])
         return loads_of_columns({name: _column(name, rows[field.name]) for name, field in fields.items()}, path)
-    except (InputError, OSError, MemoryError):
+    except (InputError, MemoryError):
         raise
-    except Exception:  # Arrow has errors of its own for damage
+    except Exception as error:  # Arrow has errors of its own for damage, some of them an OSError without a number
+        if isinstance(error, OSError) and error.errno:
+            raise
         raise InputError("not a readable Parquet file: damaged, cut short, or no such file at all") from None
 
 
