@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,8 @@ import numpy as np
 from equipoise.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import ArrayLike, NDArray
 
 
@@ -26,11 +29,14 @@ class Loads:
         rounded to the nearest double. A layer of zeros is fine: it was idle.
     labels : tuple of str
         One name per window, where the source gives them.
+    decoder_layers : sequence of int, optional
+        The model's own number of each layer, rising, where the source gives them. Kept as a tuple.
 
     Raises
     ------
     InputError
-        If the shape is none of the three, an axis is empty, or a load is negative, NaN, infinite or not a number.
+        If the shape is none of the three, an axis is empty, a load is negative, NaN, infinite or not a number, or there
+        is not one label for each window, or one rising number for each layer.
 
     Examples
     --------
@@ -41,8 +47,11 @@ class Loads:
 
     counts: NDArray[np.float64]
     labels: tuple[str, ...] = ()
+    decoder_layers: tuple[int, ...] | None = None
 
-    def __init__(self, counts: ArrayLike, labels: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, counts: ArrayLike, labels: tuple[str, ...] = (), decoder_layers: Sequence[int] | None = None
+    ) -> None:
         array = _as_float64(counts)
         if array.ndim not in (1, 2, 3):
             raise InputError(
@@ -58,6 +67,7 @@ class Loads:
         array.flags.writeable = False  # it has been checked
         object.__setattr__(self, "counts", array)
         object.__setattr__(self, "labels", tuple(labels))
+        object.__setattr__(self, "decoder_layers", checked_decoder_layers(decoder_layers, array.shape[1]))
 
     @property
     def windows(self) -> int:
@@ -90,7 +100,7 @@ class Loads:
 
     def sum(self) -> Loads:
         """Return the loads of all windows added up into one."""
-        return self if self.windows == 1 else Loads(self.counts.sum(axis=0))
+        return self if self.windows == 1 else self._of(self.counts.sum(axis=0))
 
     def added_up(self, most: int) -> Loads:
         """Return at most so many windows, in order of time: idle ones are left out and neighbours added up.
@@ -102,14 +112,18 @@ class Loads:
         """
         busy = np.flatnonzero(self.counts.any(axis=(1, 2)))
         if len(busy) == 0:
-            return Loads(self.counts[-1])
+            return self._of(self.counts[-1])
         if len(busy) == self.windows <= most:
             return self
         counts = self.counts if len(busy) == self.windows else self.counts[busy]
         windows = min(len(busy), most)
         first = np.searchsorted(np.arange(len(busy)) * windows // len(busy), np.arange(windows + 1))
         # Many times faster than np.add.reduceat, which adds up along the first axis.
-        return Loads(np.stack([counts[start:end].sum(axis=0) for start, end in pairwise(first)]))
+        return self._of(np.stack([counts[start:end].sum(axis=0) for start, end in pairwise(first)]))
+
+    def _of(self, counts: NDArray[np.float64]) -> Loads:
+        """Return other loads of the same layers."""
+        return Loads(counts, decoder_layers=self.decoder_layers)
 
 
 def _as_float64(counts: Any) -> NDArray[np.float64]:
@@ -138,3 +152,20 @@ def _refuse_bad_values(counts: NDArray[np.float64]) -> None:
         f"the load of window {window}, layer {layer}, expert {expert} is {counts[window, layer, expert]}; "
         f"expected a finite number of at least 0 ({number} such {'load' if number == 1 else 'loads'} in all)"
     )
+
+
+def checked_decoder_layers(decoder_layers: Sequence[int] | None, layers: int) -> tuple[int, ...] | None:
+    """Return the number of each layer in the model, or say why they are none; None where they are not known.
+
+    Raises
+    ------
+    InputError
+        If they are not as many rising numbers as there are layers.
+    """
+    if decoder_layers is None:
+        return None
+    numbers = tuple(decoder_layers)
+    whole = all(isinstance(number, Integral) and number >= 0 for number in numbers)
+    if len(numbers) != layers or not whole or any(a >= b for a, b in pairwise(numbers)):
+        raise InputError(f"decoder_layers are {numbers}; expected a rising number of at least 0 for each of {layers}")
+    return tuple(map(int, numbers))

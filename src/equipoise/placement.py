@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
-from numbers import Integral
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
 from equipoise.errors import InputError, check_choice, check_count, check_share
+from equipoise.loads import checked_decoder_layers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -106,7 +105,7 @@ class Placement:
         check_choice("locality", locality, get_args(Locality))
         object.__setattr__(self, "locality", locality)
         object.__setattr__(self, "off_node", check_share("off_node", off_node))
-        object.__setattr__(self, "decoder_layers", _checked_layers(decoder_layers, len(owned)))
+        object.__setattr__(self, "decoder_layers", checked_decoder_layers(decoder_layers, len(owned)))
 
     @classmethod
     def on_live(cls, slots: NDArray[np.int64], cluster: Cluster, experts: int) -> Placement:
@@ -252,14 +251,3 @@ class Placement:
                 f"layer {layer}, group {group} is on nodes {first} and {second} but the locality is strict; expected "
                 "one node"
             )
-
-
-def _checked_layers(decoder_layers: Sequence[int] | None, layers: int) -> tuple[int, ...] | None:
-    """Return the number of each layer in the model, or say why they are none."""
-    if decoder_layers is None:
-        return None
-    numbers = tuple(decoder_layers)
-    whole = all(isinstance(number, Integral) and number >= 0 for number in numbers)
-    if len(numbers) != layers or not whole or any(a >= b for a, b in pairwise(numbers)):
-        raise InputError(f"decoder_layers are {numbers}; expected a rising number of at least 0 for each of {layers}")
-    return tuple(map(int, numbers))

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from equipoise import Cluster, InputError
+from equipoise import Cluster, InputError, Placement
 from equipoise.formats import Deployment
 
 
@@ -25,9 +26,24 @@ def test_numbers_that_are_none_are_refused(settings, message):
         Deployment(**settings)
 
 
+def of_layers(layers, decoder_layers=None):
+    cluster = Cluster(gpus=2, slots_per_gpu=1)
+    return Placement(np.tile([0, 1], (layers, 1)), cluster, 2, decoder_layers=decoder_layers)
+
+
+def test_layers_are_where_the_placement_knows_them_to_be_unless_it_is_told():
+    known = of_layers(3, (1, 3, 7))
+    assert Deployment().decoder_layers(known) == (1, 3, 7)
+    assert Deployment(num_layers=8).decoder_layers(known) == (1, 3, 7)
+    assert Deployment(first_moe_layer=0).decoder_layers(known) == (0, 1, 2)
+    with pytest.raises(InputError, match="3 layers from layer 1 on do not fit into 7 decoder layers"):
+        Deployment(num_layers=7).decoder_layers(known)
+
+
 def test_layers_are_where_the_first_is_and_right_behind():
-    assert Deployment().decoder_layers(3) == range(3)
-    assert Deployment(first_moe_layer=3, num_layers=61).decoder_layers(58) == range(3, 61)
-    assert Deployment(first_moe_layer=1, num_layers=48, moe_layer_step=2).decoder_layers(24) == range(1, 48, 2)
+    assert Deployment().decoder_layers(of_layers(3)) == (0, 1, 2)
+    assert Deployment(first_moe_layer=3, num_layers=61).decoder_layers(of_layers(58)) == tuple(range(3, 61))
+    second = Deployment(first_moe_layer=1, num_layers=48, moe_layer_step=2)
+    assert second.decoder_layers(of_layers(24)) == tuple(range(1, 48, 2))
     with pytest.raises(InputError, match="expected num_layers=62 at least, or another first_moe_layer"):
-        Deployment(first_moe_layer=4, num_layers=61).decoder_layers(58)
+        Deployment(first_moe_layer=4, num_layers=61).decoder_layers(of_layers(58))

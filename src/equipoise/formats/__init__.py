@@ -106,7 +106,7 @@ def read_loads(
             f"{paths[0]}: no window is left of {loads.windows} by {setting('windows')}; expected some from 0 to "
             f"{loads.windows}"
         )
-    return Loads(loads.counts[windows], loads.labels[windows])
+    return Loads(loads.counts[windows], loads.labels[windows], loads.decoder_layers)
 
 
 def read_placement(

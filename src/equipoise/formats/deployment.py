@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from equipoise.cluster import Cluster
 from equipoise.errors import InputError, check_count, setting
+
+if TYPE_CHECKING:
+    from equipoise.placement import Placement
 
 
 @dataclass(frozen=True)
@@ -18,9 +22,10 @@ class Deployment:
         GPUs in all; needed to read files that list slots without saying where one GPU ends.
     nodes : int, optional
         Nodes they are in; otherwise 1.
-    first_moe_layer : int
+    first_moe_layer : int, optional
         Decoder layers before the first with experts: 3 for DeepSeek-V3. Engines that count all decoder layers have
-        the placement's layer 0 there, and its other layers right behind.
+        the placement's layer 0 there, and its other layers right behind. Otherwise they are where the placement knows
+        them to be, or begin at 0.
     num_layers : int, optional
         Decoder layers of the model in all; otherwise the last with experts is the last.
     moe_layer_step : int
@@ -33,13 +38,15 @@ class Deployment:
 
     Examples
     --------
-    >>> Deployment(first_moe_layer=3).decoder_layers(58)
-    range(3, 61)
+    >>> from equipoise import Placement
+    >>> placement = Placement.default(Cluster(gpus=2, slots_per_gpu=4), experts=8, layers=4)
+    >>> Deployment(first_moe_layer=3).decoder_layers(placement)
+    (3, 4, 5, 6)
     """
 
     gpus: int | None = None
     nodes: int | None = None
-    first_moe_layer: int = 0
+    first_moe_layer: int | None = None
     num_layers: int | None = None
     moe_layer_step: int = 1
 
@@ -47,7 +54,7 @@ class Deployment:
         for name in ("gpus", "nodes", "num_layers", "moe_layer_step"):
             if getattr(self, name) is not None:
                 check_count(setting(name), getattr(self, name))
-        if self.first_moe_layer != 0:
+        if self.first_moe_layer:
             check_count(setting("first_moe_layer"), self.first_moe_layer)
 
     def cluster(self, slots: int) -> Cluster:
@@ -70,7 +77,7 @@ class Deployment:
         """Return the cluster with the GPUs that the file itself has."""
         return Cluster(gpus=gpus, nodes=self.nodes or 1, slots_per_gpu=slots_per_gpu)
 
-    def decoder_layers(self, moe_layers: int) -> range:
+    def decoder_layers(self, placement: Placement) -> tuple[int, ...]:
         """Return where the placement's layers are among the decoder layers.
 
         Raises
@@ -78,10 +85,14 @@ class Deployment:
         InputError
             If they do not fit into ``num_layers``.
         """
-        end = self.first_moe_layer + (moe_layers - 1) * self.moe_layer_step + 1
+        first = self.first_moe_layer or 0
+        numbers = tuple(range(first, first + placement.layers * self.moe_layer_step, self.moe_layer_step))
+        if self.first_moe_layer is None and placement.decoder_layers:
+            numbers = placement.decoder_layers
+        end = numbers[-1] + 1
         if self.num_layers is not None and end > self.num_layers:
             raise InputError(
-                f"{moe_layers} layers from layer {self.first_moe_layer} on do not fit into {self.num_layers} decoder "
+                f"{placement.layers} layers from layer {numbers[0]} on do not fit into {self.num_layers} decoder "
                 f"layers; expected {setting('num_layers', end)} at least, or another {setting('first_moe_layer')}"
             )
-        return range(self.first_moe_layer, end, self.moe_layer_step)
+        return numbers

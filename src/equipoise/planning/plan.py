@@ -89,7 +89,7 @@ class Plan:
             groups=request.groups,
             locality=request.locality,
             off_node=request.off_node,
-            decoder_layers=current.decoder_layers if current else None,
+            decoder_layers=request.decoder_layers,
         )
         placement.validate()
         if request.min_replicas > 1:

@@ -81,6 +81,7 @@ class Request:
     routing: PlannedRouting
     min_replicas: int
     across: Across
+    decoder_layers: tuple[int, ...] | None
 
     @classmethod
     def checked(
@@ -130,7 +131,9 @@ class Request:
             strict = locality == "strict" and cluster.nodes > 1
             refuse_too_few(loads.experts, cluster, min_replicas, across, strict=strict)
         limits = most_moves, min_gain, SETTINGS[effort], workers, progress
-        return cls(loads, cluster, groups, locality, share, current, *limits, routing, min_replicas, across)
+        numbers = loads.decoder_layers if isinstance(loads, Loads) else None
+        numbers = current.decoder_layers or numbers if current else numbers
+        return cls(loads, cluster, groups, locality, share, current, *limits, routing, min_replicas, across, numbers)
 
     @cached_property
     def expected(self) -> Scenarios:

@@ -99,7 +99,7 @@ def test_the_model_says_where_the_windows_of_a_matrix_end(path):
         ("expert_0,expert_1\n", "has no numbers; expected a row for each layer"),
         ("layer,physical_expert_id,count\n0,1,2\n", "has no column expert among layer, physical_expert_id, count"),
         ("layer,layer_id,expert,count\n0,0,1,2\n", "has more than one column layer among"),
-        ("5,-1\n3,2\n", "is -1.0; expected a finite number of at least 0"),
+        ("5,-1\n3,2\n", "holds whole numbers from -1 on, .* a map of experts or of slots, not loads"),
         ("5,nan\n3,2\n", "is nan; expected a finite number of at least 0"),
     ],
 )

@@ -85,7 +85,7 @@ class ModelOptions:
         from equipoise.formats import Deployment
 
         if self.model is None:
-            return Deployment(gpus, nodes, first_moe_layer or 0, num_layers)
+            return Deployment(gpus, nodes, first_moe_layer, num_layers)
         known = self.model
         first = known.first_moe_layer if first_moe_layer is None else first_moe_layer
         return Deployment(gpus, nodes, first, num_layers or known.layers, known.moe_layer_step)

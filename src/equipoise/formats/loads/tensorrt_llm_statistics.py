@@ -68,7 +68,7 @@ def read_tensorrt_llm_statistics(path: Path) -> Loads:
         raise InputError(
             f"has no counts for iteration {missing[0]}, layer {missing[1]}; expected all layers in each iteration"
         )
-    return Loads(np.asarray(total).reshape(len(iterations), len(layers), experts))
+    return Loads(np.asarray(total).reshape(len(iterations), len(layers), experts), decoder_layers=layers)
 
 
 def _experts(path: Path) -> int:

@@ -58,7 +58,8 @@ def read_tokens_per_expert(path: Path) -> Loads:
             differing = min(window.keys() ^ shape.keys())
             raise InputError(f"window {place} differs from window 0 in layer {differing}; expected the same layers")
     check_numbers(len(windows) * len(shape) * experts, path)
-    return Loads(np.stack([[window[number] for number in sorted(shape)] for window in windows]))
+    layers = sorted(shape)
+    return Loads(np.stack([[window[number] for number in layers] for window in windows]), decoder_layers=layers)
 
 
 def _of_torch(path: Path) -> list[dict[int, NDArray[Any]]]:

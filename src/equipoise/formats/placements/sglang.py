@@ -7,6 +7,7 @@ of no matter; Equipoise writes the default layout.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from equipoise.errors import InputError
@@ -51,11 +52,12 @@ def read_sglang_location(path: Path, deployment: Deployment) -> Placement:
         raise InputError(f"{KEY} is {shown(layers)}; expected a list with one list per layer")
     if deployment.num_layers not in (None, len(layers)):
         raise InputError(f"has {len(layers)} layers; expected {deployment.num_layers}, the model's decoder layers")
-    if deployment.first_moe_layer >= len(layers):
-        raise InputError(f"has {len(layers)} layers; expected more than {deployment.first_moe_layer} dense ones")
-    moe_layers = dict(list(enumerate(layers))[deployment.first_moe_layer :: deployment.moe_layer_step])
+    first = deployment.first_moe_layer or 0
+    if first >= len(layers):
+        raise InputError(f"has {len(layers)} layers; expected more than {first} dense ones")
+    moe_layers = dict(list(enumerate(layers))[first :: deployment.moe_layer_step])
     slots = len(layers[-1]) if isinstance(layers[-1], list) else 0
-    return placement_of(moe_layers, deployment.cluster(slots))
+    return replace(placement_of(moe_layers, deployment.cluster(slots)), decoder_layers=tuple(moe_layers))
 
 
 def encode_sglang_location(placement: Placement, deployment: Deployment) -> str:
@@ -68,10 +70,11 @@ def encode_sglang_location(placement: Placement, deployment: Deployment) -> str:
     """
     demand_every_slot(placement, "SGLang")
     demand_every_expert(placement, "SGLang")
-    moe_layers = deployment.decoder_layers(placement.layers)
+    moe_layers = deployment.decoder_layers(placement)
     default = Placement.default(placement.cluster, placement.experts, layers=1).phy2log[0]
-    rows = [default] * (deployment.num_layers or moe_layers.stop)
-    rows[moe_layers.start : moe_layers.stop : moe_layers.step] = placement.phy2log
+    rows = [default] * (deployment.num_layers or moe_layers[-1] + 1)
+    for number, row in zip(moe_layers, placement.phy2log, strict=True):
+        rows[number] = row
     lines = (json.dumps(row.tolist(), separators=(",", ":")) for row in rows)
     return f'{{"{KEY}": [\n  ' + ",\n  ".join(lines) + "\n]}\n"
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from equipoise.errors import InputError
@@ -21,13 +22,13 @@ from equipoise.formats.files.refusals import listed, shown
 from equipoise.formats.files.yaml_text import read_yaml
 from equipoise.formats.placements.requirements import demand_every_expert, demand_every_slot
 from equipoise.formats.placements.slot_lists import placement_of
+from equipoise.placement import Placement
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from equipoise.formats.deployment import Deployment
     from equipoise.formats.sniffing import Glimpse
-    from equipoise.placement import Placement
 
 KEYS = ("num_slots", "layer_updates_per_iter", "initial_global_assignments")
 A_KEY = re.compile(
@@ -66,11 +67,14 @@ def read_tensorrt_llm_yaml(path: Path, deployment: Deployment) -> Placement:
             raise InputError(f"initial_global_assignments has the layer {shown(layer)}; expected a whole number")
         if not isinstance(row, list) or len(row) != slots:
             raise InputError(f"layer {layer} is {shown(row)}; expected a list of {slots} experts, one for each slot")
-    return placement_of(dict(sorted(layers.items())), deployment.cluster(slots))
+    in_order = dict(sorted(layers.items()))
+    return replace(placement_of(in_order, deployment.cluster(slots)), decoder_layers=tuple(in_order))
 
 
 def encode_tensorrt_llm_yaml(placement: Placement, deployment: Deployment) -> str:
     """Return the file's text, one layer a line.
+
+    Layers of the model behind the last, which draft tokens, get the default layout: TensorRT-LLM looks them up too.
 
     Raises
     ------
@@ -80,6 +84,9 @@ def encode_tensorrt_llm_yaml(placement: Placement, deployment: Deployment) -> st
     demand_every_slot(placement, "TensorRT-LLM")
     demand_every_expert(placement, "TensorRT-LLM")
     lines = [f"num_slots: {placement.cluster.slots}", "layer_updates_per_iter: 0", "initial_global_assignments:"]
-    for number, row in zip(deployment.decoder_layers(placement.layers), placement.phy2log.tolist(), strict=True):
-        lines.append(f"  {number}: {json.dumps(row, separators=(',', ':'))}")
+    numbers = deployment.decoder_layers(placement)
+    layers = dict(zip(numbers, placement.phy2log.tolist(), strict=True))
+    default = Placement.default(placement.cluster, placement.experts, layers=1).phy2log[0].tolist()
+    layers |= dict.fromkeys(range(numbers[-1] + 1, deployment.num_layers or 0), default)
+    lines += [f"  {number}: {json.dumps(row, separators=(',', ':'))}" for number, row in layers.items()]
     return "\n".join(lines) + "\n"
