@@ -41,7 +41,8 @@ class Situation:
 
     def plan(self, **changes: Any):
         """Return the plan for these loads as they are, however few selections they may be."""
-        return plan(Scenarios(self.loads), self.cluster, **({"current": self.current} | self.settings | changes))
+        loads = self.loads if isinstance(self.loads, Scenarios) else Scenarios(self.loads)
+        return plan(loads, self.cluster, **({"current": self.current} | self.settings | changes))
 
 
 @st.composite

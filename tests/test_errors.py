@@ -12,7 +12,7 @@ from equipoise.engines.settings import read_settings
 from equipoise.errors import setting
 
 CLUSTER = Cluster(gpus=4, nodes=2, slots_per_gpu=3)
-LOADS = [[float(load) for load in range(8)]]
+LOADS = [[float(load) + 3 for load in range(8)]]
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
 
 # What is asked for, in Python and in the command; and what each of the two is told.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.cases import CASES
@@ -67,7 +67,7 @@ def assert_groups_are_bound(placement: Placement, groups: int) -> None:
 @given(problem=problems(), effort=st.sampled_from(EFFORTS))
 def test_every_plan_is_valid_and_says_the_truth(problem, effort):
     loads, cluster, groups = problem
-    result = plan(loads, cluster, groups=groups, effort=effort)
+    result = plan(Scenarios(loads), cluster, groups=groups, effort=effort)
     placement = result.placement
     placement.validate()
     homes = cluster.nodes if groups > 1 else 1
@@ -283,6 +283,7 @@ def test_every_plan_of_what_was_recorded_is_valid_and_says_the_truth(problem, wi
     loads, cluster, groups = problem
     rng = np.random.default_rng(windows)
     past = loads * rng.lognormal(0, spread, (windows, *loads.shape)) * (rng.random((windows, len(loads), 1)) > 0.1)
+    assume(past.any())
     result = plan(past, cluster, groups=groups, forecast=method, effort=effort)
     result.placement.validate()
     if groups > 1:

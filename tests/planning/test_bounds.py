@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from equipoise import Cluster
+from equipoise import Cluster, Scenarios
 from equipoise.planning.bounds import lower_bounds
 from equipoise.planning.request import Request
 from tests.reference.exact import grouped_optimum, optimum
@@ -16,7 +16,7 @@ from tests.reference.simple_steps import groupings
 
 def bounds_of(loads, cluster, groups, reached):
     """Return bounds that are sought to the last bit, of GPUs that died after the request was checked."""
-    request = Request.checked(loads, replace(cluster, dead=()), groups=groups)
+    request = Request.checked(Scenarios(loads), replace(cluster, dead=()), groups=groups)
     to_the_last_bit = replace(request.settings, tolerance=0.0)
     return lower_bounds(loads, replace(request, cluster=cluster, settings=to_the_last_bit), np.array(reached, float))
 

@@ -104,7 +104,11 @@ def test_a_response_that_begins_with_a_long_text_is_known_all_the_same(path):
         ({"routed_experts": in_base64(np.array([[1]]))}, None, r"0 is int64 \[1, 1\]; expected whole numbers \[tokens"),
         ({"routed_experts": in_base64(np.ones((2, 0, 2), int))}, None, r"is int64 \[2, 0, 2\]; expected whole numbers"),
         ({"routed_experts": in_base64(np.ones((2, 3, 2)))}, None, r"is float64 \[2, 3, 2\]; expected whole numbers"),
-        ({"routed_experts": in_base64(np.array([[[{}]]], object))}, None, "holds Python objects, and reading these could run code"),
+        (
+            {"routed_experts": in_base64(np.array([[[{}]]], object))},
+            None,
+            "holds Python objects",
+        ),
         (
             {"routed_experts": in_base64(np.full((1, 1, 1), 2**40))},
             None,
