@@ -135,7 +135,7 @@ def print_summary(summary: dict[str, Any]) -> None:
     print_line()
     for line in summary["doubts"]:
         print_line(line)
-    if abs(summary["par_to_expect"] - summary["par"]["mean"]) > TOLD:
+    if summary["scenarios"] == 1 and abs(summary["par_to_expect"] - summary["par"]["mean"]) > TOLD:
         expected = f"{summary['par_to_expect']:.4f}"
         print_line(f"Counts are samples: on more of the same traffic, PAR {expected} is to be expected.")
     if summary["declined_par"]:
