@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 WORTH = 0.01
 """Share by which the mean PAR must be lower for other replicas than spares to move. On recorded series filling makes
-up for traffic that shifts a little, and what moves all the same, a twentieth of the slots or all, served the next
-windows worse; where tasks changed, it was lower by 5 to 15 %."""
+up for traffic that shifts a little, and what moves all the same served the next windows worse; where tasks changed, it
+was lower by much more than that."""
 
 
 def replan_filled(request: Request, live: Placement) -> Found:
