@@ -62,7 +62,8 @@ def test_moves_are_within_the_budget_or_required(situation, budget, effort):
 @given(situation=over_windows(live_ones()), budget=st.sampled_from(BUDGETS), effort=st.sampled_from(EFFORTS))
 def test_no_layer_is_worse_than_if_nothing_were_done(situation, budget, effort):
     result = situation.plan(max_moves=budget, effort=effort)
-    assert (result.peak <= situation.loads.peak(situation.current) * (1 + 1e-9)).all()
+    may_stay = result.required == 0
+    assert (result.peak <= situation.loads.peak(situation.current) * (1 + 1e-9))[may_stay].all()
 
 
 @settings(max_examples=60, deadline=None)
