@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -65,13 +65,19 @@ def _routed(
 ) -> Tensor:
     if not picks.numel():
         return torch.empty_like(picks)
-    gpus, nodes, slots_per_gpu, *dead = cluster
-    rules = RoutingRules(Cluster(gpus, nodes, slots_per_gpu, dead), len(logcnt), None if rank < 0 else rank, floor)
+    rules = _rules(tuple(cluster), len(logcnt), rank, floor)
     held, steps, picks = Held(log2phy, logcnt), _steps(picks.device.type), picks.contiguous()
     if exact:
         return in_order(picks, steps.fill_quotas(picks, held, rules), log2phy)
     slots: Tensor = steps.look_up(picks, *steps.fill_table(picks, held, rules, unpadded))
     return slots
+
+
+@lru_cache
+def _rules(cluster: tuple[int, ...], experts: int, rank: int, floor: int) -> RoutingRules:
+    """Return the rules that :func:`route` took apart, the same object each time: layers ask at every step."""
+    gpus, nodes, slots_per_gpu, *dead = cluster
+    return RoutingRules(Cluster(gpus, nodes, slots_per_gpu, dead), experts, None if rank < 0 else rank, floor)
 
 
 @cache
