@@ -154,7 +154,9 @@ def _refuse_bad_values(counts: NDArray[np.float64]) -> None:
     )
 
 
-def checked_decoder_layers(decoder_layers: Sequence[int] | None, layers: int) -> tuple[int, ...] | None:
+def checked_decoder_layers(
+    decoder_layers: Sequence[int] | None, layers: int, name: str = "decoder_layers"
+) -> tuple[int, ...] | None:
     """Return the number of each layer in the model, or say why they are none; None where they are not known.
 
     Raises
@@ -167,5 +169,5 @@ def checked_decoder_layers(decoder_layers: Sequence[int] | None, layers: int) ->
     numbers = tuple(decoder_layers)
     whole = all(isinstance(number, Integral) and number >= 0 for number in numbers)
     if len(numbers) != layers or not whole or any(a >= b for a, b in pairwise(numbers)):
-        raise InputError(f"decoder_layers are {numbers}; expected a rising number of at least 0 for each of {layers}")
+        raise InputError(f"{name} are {numbers}; expected a rising number of at least 0 for each of {layers}")
     return tuple(map(int, numbers))

@@ -32,7 +32,8 @@ def loads(tmp_path):
 @pytest.mark.parametrize("name", PLACEMENTS)
 def test_a_plan_is_written_for_an_engine(tmp_path, loads, name):
     own, output = tmp_path / "own.json", tmp_path / f"out{(*PLACEMENTS[name].written, '.json')[0]}"
-    layers = ("--first-moe-layer", 3, "--num-layers", 5)
+    known = PLACEMENTS[name]
+    layers = ("--first-moe-layer", 3) * known.numbered + ("--num-layers", 5) * known.padded
     assert equipoise("plan", loads, *CLUSTER, "-o", own).exit_code == 0
     result = equipoise("plan", loads, *CLUSTER, "-o", output, "--to", name, *layers)
     assert (result.exit_code, result.stderr) == (0, "")
@@ -75,6 +76,13 @@ def test_loads_of_an_engine_are_planned_for(tmp_path):
         (("--to", "sglang", "-o", "x.yaml"), 1, "x.yaml: sglang takes files that end in .json"),
         (("--to", "numpy", "-o", "x.npz"), 1, "x.npz: format is 'numpy'; expected 'equipoise', 'sglang'"),
         (("-o", "x.csv"), 1, "x.csv: such files hold loads, not a placement"),
+        (("--first-moe-layer", 3), 2, "no file is written that has the layers' numbers"),
+        (
+            ("--to", "vllm-ascend", "-o", "x.json", "--moe-layers", "1,3"),
+            2,
+            "vllm-ascend do not have the layers' numbers",
+        ),
+        (("--num-layers", 5, "-o", "x.json"), 2, "files for equipoise have the layers with experts alone"),
         (("--dead", 3, "-o", "x.yaml"), 1, "x.yaml: layer 0, GPU 3, slot 6 is empty; TensorRT-LLM takes"),
         (("--num-layers", 1, "-o", "x.yaml"), 1, "2 layers from layer 0 on do not fit into 1 decoder layers"),
     ],
@@ -91,8 +99,10 @@ def test_what_an_engine_would_refuse_is_refused(tmp_path, monkeypatch, loads, ar
 def test_a_plan_of_recorded_loads_for_an_engine(tmp_path, real_loads, name):
     recording = real_loads / "deepseek_v3_sglang_ep.npz"
     output = tmp_path / f"out{(*PLACEMENTS[name].written, '.json')[0]}"
-    known = ("--gpus", 32, "--nodes", 4, "--first-moe-layer", 3)
-    result = equipoise("plan", recording, *known, "--num-layers", 61, "--redundant", 32, "-o", output, "--to", name)
+    known = ("--gpus", 32, "--nodes", 4)
+    layers = ("--model", "deepseek-v3", "--groups", 1)
+    result = equipoise("plan", recording, *known, *layers, "--redundant", 32, "-o", output, "--to", name)
     assert (result.exit_code, result.stderr) == (0, "")
+    known += ("--first-moe-layer", 3)
     again = equipoise("plan", recording, *known, "--current", output, "--max-moves", 0, "--json")
     assert json.loads(again.stdout)["moves"] == 0

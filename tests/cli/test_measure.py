@@ -84,7 +84,7 @@ def test_people_read_what_was_measured_and_how_far_it_is_off(tmp_path):
         "residual 0.0%, of it 0.0% from GPU to GPU",
         "an expert's split pays from 385 tokens on",
         "check 33.3% off on GPUs of random placements",
-        f"The cost is in {path}",
+        f"{path}: cost of experts",
     ):
         assert part in words
     assert max(map(len, result.stdout.splitlines())) <= max(120, len(str(path)) + 20)

@@ -69,7 +69,7 @@ def test_the_table_says_the_same_as_json(loads, tmp_path):
         values = figures[name]
         assert rows[words] == [f"{values['mean']:.4f}", f"{values['worst']:.4f}", str(values["worst_layer"])]
     assert f"{figures['moves']}, {figures['moved_share']:.1%} of the slots" in table
-    assert f"The placement is in {tmp_path / 'placement.json'}\n" in table
+    assert f"{tmp_path / 'placement.json'}: Equipoise, 3 layers, 20 slots\n" in table
 
 
 def test_the_same_request_writes_the_same_bytes(loads, tmp_path):

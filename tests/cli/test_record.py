@@ -76,7 +76,7 @@ def test_people_read_what_was_recorded(folder, prompts, tmp_path):
     assert (
         f"recorded 10 tokens of 3 prompts loads 1 window x 2 layers x {EXPERTS} experts decoder layers 1 to 2" in words
     )
-    assert words.endswith(f"The recording is in {path}")
+    assert words.endswith(f"{path}: loads, of these layers")
     assert read_loads(path).counts.sum() == 10 * 2 * SIZES["num_experts_per_tok"]
 
 

@@ -41,7 +41,7 @@ def test_the_page_names_the_files_the_settings_and_the_exact_command(loads, comm
     start = [sys.executable, "-c", "from equipoise.cli import app; app()"]
     result = subprocess.run([*start, *arguments], capture_output=True, text=True, check=True)
     page = Path("page.html").read_text()
-    assert "The report is in page.html\n" in result.stdout
+    assert "page.html: report\n" in result.stdout
     assert "my loads.npy, 4 GPUs</h1>" in page
     assert "<dd>4 GPUs on 2 nodes, 6 slots on each GPU</dd>" in page
     assert "The forecast chosen for every layer</h2>" in page
@@ -64,7 +64,7 @@ def test_a_picture_is_a_png(loads, command, tmp_path):
     picture = (tmp_path / "picture.png").read_bytes()
     assert picture.startswith(b"\x89PNG")
     assert int.from_bytes(picture[16:20], "big") == 2400
-    assert "The picture is in picture.png\n" in result.stdout
+    assert "picture.png: picture\n" in result.stdout
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ def test_the_table_and_the_split(files, tmp_path):
     lines = [line.split() for line in result.stdout.splitlines()]
     assert [line[0] for line in lines if len(line) == 3 and line[1][0].isdigit()] == list(get_args(Routing))
     assert "2 windows x 2 layers x 3 experts" in result.stdout
-    assert result.stdout.endswith(f"The best split is in {output}.\n")
+    assert result.stdout.endswith(f"{output}: best split\n")
     with np.load(output) as file:
         np.testing.assert_array_equal(file["shares"], least_peak_split(PLACEMENT, LOADS).shares)
 

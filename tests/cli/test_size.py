@@ -81,7 +81,7 @@ def test_the_tables_the_csv_and_the_page_say_the_same(tmp_path):
     assert figures["advice"] in printed
     assert figures["advice"] in page
     assert "cost cost.json, measured on NVIDIA H100 in bf16" in " ".join(printed.split())
-    assert "The table is in table.csv\nThe report is in page.html\n" in printed
+    assert "table.csv: table of all\npage.html: report\n" in printed
     assert max(map(len, printed.replace(figures["advice"], "").splitlines())) <= 90
     assert list(Path("caches/equipoise").iterdir()) == []
 

@@ -119,3 +119,14 @@ def test_experts_that_a_table_does_not_name_had_no_load(tmp_path):
     assert read_loads(tmp_path / "a.csv", model=read_model("DeepSeek-V3")).experts == 256
     with pytest.raises(InputError, match="stands for"):
         read_loads(tmp_path / "a.csv", experts=10**9)
+
+
+def test_files_keep_the_numbers_of_their_layers_and_those_of_other_layers_are_refused(tmp_path):
+    for name, layers in {"a": (3, 4), "b": (3, 4), "c": (3, 5)}.items():
+        rows = "\n".join(f"{layer},0,7" for layer in layers)
+        (tmp_path / f"{name}.csv").write_text(f"layer,expert,load\n{rows}\n")
+    paths = [tmp_path / "a.csv", tmp_path / "b.csv"]
+    assert read_loads(paths).decoder_layers == (3, 4)
+    assert read_loads(paths, experts=2).decoder_layers == (3, 4)
+    with pytest.raises(InputError, match=r"c\.csv: numbers its layers 3, 5, .*a\.csv 3, 4; expected the same"):
+        read_loads([*paths, tmp_path / "c.csv"])

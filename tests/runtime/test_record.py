@@ -72,6 +72,7 @@ def test_what_is_recorded_is_what_the_routers_choose_and_outputs_stay_the_same(f
     layers = tuple(range(FIRST_MOE_LAYER.get(family, 0), SIZES["num_hidden_layers"]))
     assert (recording.decoder_layers, recording.experts, recording.tokens) == (layers, EXPERTS, tokens.numel())
     np.testing.assert_array_equal(recording.loads().counts, counted(chosen(model, tokens))[None])
+    assert recording.loads().decoder_layers == recording.decoder_layers
 
 
 @pytest.mark.parametrize("left", [False, True])

@@ -10,11 +10,10 @@ import typer
 from equipoise.cli.options.formats import (  # noqa: TC001
     FileGpus,
     FileNodes,
-    FirstMoeLayer,
     FromFormat,
-    NumLayers,
     ToFormat,
 )
+from equipoise.cli.options.layers import FirstMoeLayer, LayerOptions, MoeLayers, NumLayers
 from equipoise.cli.options.loads import AskedExperts, AskedWindows, LoadsOptions
 from equipoise.cli.options.model import AskedModel, ModelOptions
 
@@ -31,6 +30,7 @@ def convert(
     nodes: FileNodes = None,
     model: AskedModel = None,
     first_moe_layer: FirstMoeLayer = None,
+    moe_layers: MoeLayers = None,
     num_layers: NumLayers = None,
     windows: AskedWindows = None,
     experts: AskedExperts = None,
@@ -39,9 +39,10 @@ def convert(
     if output.resolve() in [source.resolve() for source in sources]:
         raise typer.BadParameter("the result would replace what is read", param_hint="OUT")
 
-    from equipoise.cli.summaries.words import counted, shape_in_words
-    from equipoise.cli.terminal.console import print_line
+    from equipoise.cli.summaries.words import shape_in_words
+    from equipoise.cli.summaries.written import placement_in_words, print_files
     from equipoise.formats import (
+        check_placement_path,
         holds_placement,
         read_placement,
         write_loads,
@@ -54,16 +55,22 @@ def convert(
     forced = source_format or output_format
     is_placement = forced in PLACEMENTS if forced else len(sources) == 1 and holds_placement(sources[0])
     named = ModelOptions(model)
+    layers = LayerOptions(named, first_moe_layer, moe_layers, num_layers)
     if is_placement:
         if len(sources) > 1:
             raise typer.BadParameter("say one placement", param_hint="IN")
-        deployment = named.deployment(gpus, nodes, first_moe_layer, num_layers)
-        placement = read_placement(sources[0], source_format, deployment)
+        placement = read_placement(sources[0], source_format, layers.deployment(gpus, nodes))
         named.check_experts(placement.experts, "placement")
-        name = write_placement(placement, output, output_format, deployment)
-        shape = f"{counted(placement.layers, 'layer')} x {counted(placement.cluster.slots, 'slot')}"
+        written = check_placement_path(output, output_format)
+        deployment = layers.to_write(placement, written)
+        write_placement(placement, output, written, deployment)
+        holds = placement_in_words(placement, written, deployment)
     else:
-        loads = LoadsOptions(source_format, named, windows, experts).read(sources)
-        name = write_loads(loads, output, output_format)
+        for option, value in (("--gpus", gpus), ("--nodes", nodes), ("--num-layers", num_layers)):
+            if value is not None:
+                raise typer.BadParameter("loads have none, and these are loads", param_hint=option)
+        loads = layers.numbered(LoadsOptions(source_format, named, windows, experts).read(sources))
+        written = write_loads(loads, output, output_format)
         shape = shape_in_words({"windows": loads.windows, "layers": loads.layers, "experts": loads.experts})
-    print_line(f"{output}: {shape}, in the format {name}")
+        holds = f"{shape}, in the format {written}"
+    print_files({str(output): holds})

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from equipoise.cli.options.formats import FileGpus, FileNodes, FirstMoeLayer, FromFormats, source_formats_of
+from equipoise.cli.options.formats import FileGpus, FileNodes, FromFormats, source_formats_of
+from equipoise.cli.options.layers import FirstMoeLayer, LayerOptions, MoeLayers
 from equipoise.cli.options.loads import AskedExperts, AskedWindows, LoadsOptions, named_recordings
 from equipoise.cli.options.model import AskedModel, ModelOptions
 from equipoise.cli.options.timing import AskedCost, AskedDtype, AskedGpu, TimingOptions, Tokens, TopK
@@ -37,6 +38,7 @@ def diff(
     nodes: FileNodes = None,
     model: AskedModel = None,
     first_moe_layer: FirstMoeLayer = None,
+    moe_layers: MoeLayers = None,
     cost: AskedCost = None,
     gpu: AskedGpu = None,
     dtype: AskedDtype = None,
@@ -59,7 +61,7 @@ def diff(
     from equipoise.migration.migration import Migration
 
     batches = timing.batches(named.model)
-    deployment = named.deployment(gpus, nodes, first_moe_layer)
+    deployment = LayerOptions(named, first_moe_layer, moe_layers).deployment(gpus, nodes)
     before, after = (read_placement(path, placement_format, deployment) for path in (old, new))
     named.check_experts(before.experts, "placement")
     found = summary(Migration(before, after), old, new, expert_bytes)

@@ -9,12 +9,11 @@ import typer
 
 from equipoise.cli.options.cluster import SAMPLE, ClusterOptions, Dead, Nodes, Redundant, Slots
 from equipoise.cli.options.formats import (
-    FirstMoeLayer,
     FromFormats,
-    NumLayers,
     ToPlacement,
     source_formats_of,
 )
+from equipoise.cli.options.layers import FirstMoeLayer, LayerOptions, MoeLayers, NumLayers
 from equipoise.cli.options.loads import (
     AskedExperts,
     AskedWindows,
@@ -86,6 +85,7 @@ def plan(
     experts: AskedExperts = None,
     output_format: ToPlacement = None,
     first_moe_layer: FirstMoeLayer = None,
+    moe_layers: MoeLayers = None,
     num_layers: NumLayers = None,
     cost: AskedCost = None,
     gpu: AskedGpu = None,
@@ -101,6 +101,7 @@ def plan(
     """Plan where the experts live, for recorded loads or for a synthetic sample in DeepSeek-V3's shape."""
     options, named = ClusterOptions(gpus, nodes, redundant, slots, dead), ModelOptions(model)
     timing = TimingOptions(cost, gpu, dtype, tokens, top_k)
+    layers = LayerOptions(named, first_moe_layer, moe_layers, num_layers)
     loads_format, placement_format = source_formats_of(source_formats, bool(recordings), current is not None)
     if recordings and gpus is None and current is None:
         raise typer.BadParameter("say how many GPUs the recorded loads are planned for", param_hint="--gpus")
@@ -112,6 +113,7 @@ def plan(
     from equipoise.cli.summaries.plan import Run, print_summary, summary, what_was_planned
     from equipoise.cli.summaries.timing import cost_summary
     from equipoise.cli.summaries.words import counted
+    from equipoise.cli.summaries.written import placement_in_words
     from equipoise.cli.terminal.console import print_json
     from equipoise.cli.terminal.progress import progress_bar
     from equipoise.cli.terminal.stopwatch import stopwatch
@@ -120,17 +122,16 @@ def plan(
     from equipoise.planner import warm_up
     from equipoise.planning.request import Request
 
-    if output is not None:
-        check_placement_path(output, output_format)
+    written = check_placement_path(output, output_format) if output else None
+    layers.check_used(written, reads_placement=current is not None)
     # A plan may take the place of the placement that it starts from, and of nothing else.
     replaces = current is not None and output is not None and current.resolve() == output.resolve()
     kept = None if replaces else current
     read = {"recorded loads": recordings, "current placement": kept, "cost": cost, "model": named.file}
     check_files({"--output": output, "--report": report, "--png": png}, read)
-    deployment = named.deployment(gpus, nodes, first_moe_layer, num_layers)
     batches = timing.batches(named.model)
-    loads = LoadsOptions(loads_format, named, windows, experts).read_or_sample(recordings)
-    live = read_placement(current, placement_format, deployment) if current else None
+    loads = layers.numbered(LoadsOptions(loads_format, named, windows, experts).read_or_sample(recordings))
+    live = read_placement(current, placement_format, layers.deployment(gpus, nodes)) if current else None
     like = live.cluster if live else None if recordings else SAMPLE
     named.check_experts(loads.experts)
     cluster = options.cluster(loads.experts, like)
@@ -152,8 +153,11 @@ def plan(
         warm_up(bool(live or cluster.dead or request.soft), loads.windows, routing, request.across)
     with progress_bar("planning") as progress, stopwatch() as time:
         result = plan_placement(loads, cluster, forecast=forecast, **asked, progress=progress)
-    if output is not None:
-        write_placement(result.placement, output, output_format, deployment)
+    holds = None
+    if output and written:
+        deployment = layers.to_write(result.placement, written)
+        write_placement(result.placement, output, written, deployment)
+        holds = placement_in_words(result.placement, written, deployment)
     with progress_bar("timing"):
         times = [result.time_saved(batch) for batch in batches]
     run = Run(
@@ -165,6 +169,7 @@ def plan(
         start,
         time,
         output,
+        holds,
         report,
         png,
     )

@@ -10,10 +10,10 @@ import typer
 from equipoise.cli.options.formats import (
     FileGpus,
     FileNodes,
-    FirstMoeLayer,
     FromFormats,
     source_formats_of,
 )
+from equipoise.cli.options.layers import FirstMoeLayer, LayerOptions, MoeLayers
 from equipoise.cli.options.loads import AskedExperts, AskedWindows, LoadsOptions, named_recordings
 from equipoise.cli.options.model import AskedModel, ModelOptions
 from equipoise.cli.options.timing import AskedCost, AskedDtype, AskedGpu, TimingOptions, Tokens, TopK
@@ -44,6 +44,7 @@ def routing(
     nodes: FileNodes = None,
     model: AskedModel = None,
     first_moe_layer: FirstMoeLayer = None,
+    moe_layers: MoeLayers = None,
     cost: AskedCost = None,
     gpu: AskedGpu = None,
     dtype: AskedDtype = None,
@@ -68,7 +69,7 @@ def routing(
         check_split_path(output)
     batches = timing.batches(named.model)
     recorded = LoadsOptions(loads_format, named, windows, experts).read(loads)
-    deployment = named.deployment(gpus, nodes, first_moe_layer)
+    deployment = LayerOptions(named, first_moe_layer, moe_layers).deployment(gpus, nodes)
     split = least_peak_split(read_placement(placement, placement_format, deployment), recorded)
     if batches:
         top_k = batches[0].top_k

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from equipoise.cli.options.formats import FileGpus, FileNodes, FirstMoeLayer, FromFormat  # noqa: TC001
+from equipoise.cli.options.formats import FileGpus, FileNodes, FromFormat  # noqa: TC001
+from equipoise.cli.options.layers import FirstMoeLayer, LayerOptions, MoeLayers
 from equipoise.cli.options.loads import AskedExperts, AskedWindows, LoadsOptions, named_recordings
 from equipoise.cli.options.model import AskedModel, ModelOptions
 
@@ -22,6 +23,7 @@ def show(
     nodes: FileNodes = None,
     model: AskedModel = None,
     first_moe_layer: FirstMoeLayer = None,
+    moe_layers: MoeLayers = None,
     windows: AskedWindows = None,
     experts: AskedExperts = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, with all figures.")] = False,
@@ -33,15 +35,16 @@ def show(
     from equipoise.formats.registry import PLACEMENTS
 
     named = ModelOptions(model)
+    layers = LayerOptions(named, first_moe_layer, moe_layers)
     if file_format in PLACEMENTS if file_format else len(files) == 1 and holds_placement(files[0]):
         if len(files) > 1:
             raise typer.BadParameter("say one placement", param_hint="FILE")
-        read = read_placement(files[0], file_format, named.deployment(gpus, nodes, first_moe_layer))
+        read = read_placement(files[0], file_format, layers.deployment(gpus, nodes))
         named.check_experts(read.experts, "placement")
         found = placement.summary(read)
         print_summary = placement.print_summary
     else:
-        found = loads.summary(LoadsOptions(file_format, named, windows, experts).read(files))
+        found = loads.summary(layers.numbered(LoadsOptions(file_format, named, windows, experts).read(files)))
         print_summary = loads.print_summary
     if as_json:
         print_json({"file": named_recordings(files), **found})

@@ -192,8 +192,10 @@ def check_loads_path(path: str | Path) -> None:
     check_writable(path)
 
 
-def check_placement_path(path: str | Path, format: str | None = None) -> None:  # noqa: A002
+def check_placement_path(path: str | Path, format: str | None = None) -> str:  # noqa: A002
     """Refuse a path that :func:`write_placement` could not write to, before the work is done that it shall hold.
+
+    It returns the name of the format that would be written.
 
     Raises
     ------
@@ -202,8 +204,9 @@ def check_placement_path(path: str | Path, format: str | None = None) -> None:  
     """
     path = Path(path)
     with naming(path):
-        placement_format_to_write(path, format)
+        name = placement_format_to_write(path, format)
     check_writable(path)
+    return name
 
 
 def write_placement(

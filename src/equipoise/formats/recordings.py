@@ -10,7 +10,7 @@ import numpy as np
 
 from equipoise.errors import InputError, setting
 from equipoise.formats.files.at_hand import at_hand, unpacked_name
-from equipoise.formats.files.refusals import naming
+from equipoise.formats.files.refusals import listed, naming
 from equipoise.formats.files.size_guard import check_numbers
 from equipoise.formats.loads.bare_numbers import refuse_a_map
 from equipoise.formats.loads.csv_ranks import are_csv_of_ranks, read_csv_of_ranks
@@ -95,10 +95,13 @@ def _as_windows(paths: Sequence[Path], asked: Asked) -> Loads:
                     f" expected the same in all files; {setting('experts')} says how many there are where some were "
                     "never hit"
                 )
+            if loads.decoder_layers != first.decoder_layers:
+                numbers, expected = (listed(one.decoder_layers or ["nowhere"]) for one in (loads, first))
+                raise InputError(f"numbers its layers {numbers}, {paths[0]} {expected}; expected the same in all files")
             found.append(loads)
             check_numbers(sum(one.counts.size for one in found), paths)
     labels = [label for path, loads in zip(paths, found, strict=True) for label in _labels(path, loads)]
-    return Loads(np.concatenate([loads.counts for loads in found]), tuple(labels))
+    return Loads(np.concatenate([loads.counts for loads in found]), tuple(labels), found[0].decoder_layers)
 
 
 def _labels(path: Path, loads: Loads) -> list[str]:
@@ -115,12 +118,12 @@ def _with_experts(loads: Loads, asked: Asked, fills: bool = False) -> Loads:
     if experts == loads.experts or (asked.experts is None and experts < loads.experts):
         return loads
     if experts < loads.experts:
-        return Loads(loads.counts[:, :, :experts], loads.labels)
+        return Loads(loads.counts[:, :, :experts], loads.labels, loads.decoder_layers)
     if not fills:
         raise InputError(f"has {loads.experts} experts; expected {experts} at least ({setting('experts')})")
     unseen = experts - loads.experts
     check_numbers(loads.windows * loads.layers * unseen, ())
-    return Loads(np.pad(loads.counts, ((0, 0), (0, 0), (0, unseen))), loads.labels)
+    return Loads(np.pad(loads.counts, ((0, 0), (0, 0), (0, unseen))), loads.labels, loads.decoder_layers)
 
 
 def _is_known_folder(folder: Path, asked: str | None) -> bool:

@@ -95,15 +95,24 @@ class PlacementFormat:
 
     Attributes
     ----------
+    engine : str
+        Whose format it is.
     suffixes, detect, read, written, encode
         As for :class:`LoadsFormat`; the engine takes files that end in one of ``written``, where there are any.
+    numbered : bool
+        Whether its files have the numbers that the model has for the layers.
+    padded : bool
+        Whether they have layers that were not planned for, too.
     """
 
+    engine: str
     suffixes: tuple[str, ...]
     detect: Callable[[Glimpse], bool]
     read: Callable[[Path, Deployment], Placement]
     written: tuple[str, ...]
     encode: Callable[[Placement, Deployment], str | bytes]
+    numbered: bool = False
+    padded: bool = False
 
 
 def _by_itself(read: Callable[[Path], Loads]) -> Callable[[Path, Model | None], Loads]:
@@ -134,14 +143,34 @@ LOADS: dict[str, LoadsFormat] = {
 LOADS_WRITTEN = {name: known.encode for name, known in LOADS.items() if known.encode}
 
 PLACEMENTS: dict[str, PlacementFormat] = {
-    "equipoise": PlacementFormat((".json",), is_placement_json, read_placement_json, (), encode_placement_json),
-    "sglang": PlacementFormat((".pt",), is_sglang_location, read_sglang_location, (".json",), encode_sglang_location),
-    "tensorrt-llm": PlacementFormat(
-        (".yaml", ".yml"), is_tensorrt_llm_yaml, read_tensorrt_llm_yaml, (".yaml", ".yml"), encode_tensorrt_llm_yaml
+    "equipoise": PlacementFormat(
+        "Equipoise", (".json",), is_placement_json, read_placement_json, (), encode_placement_json, numbered=True
     ),
-    "vllm-ascend": PlacementFormat((), is_vllm_ascend_map, read_vllm_ascend_map, (".json",), encode_vllm_ascend_map),
+    "sglang": PlacementFormat(
+        "SGLang",
+        (".pt",),
+        is_sglang_location,
+        read_sglang_location,
+        (".json",),
+        encode_sglang_location,
+        numbered=True,
+        padded=True,
+    ),
+    "tensorrt-llm": PlacementFormat(
+        "TensorRT-LLM",
+        (".yaml", ".yml"),
+        is_tensorrt_llm_yaml,
+        read_tensorrt_llm_yaml,
+        (".yaml", ".yml"),
+        encode_tensorrt_llm_yaml,
+        numbered=True,
+        padded=True,
+    ),
+    "vllm-ascend": PlacementFormat(
+        "vLLM-Ascend", (), is_vllm_ascend_map, read_vllm_ascend_map, (".json",), encode_vllm_ascend_map
+    ),
     "omni-infer": PlacementFormat(
-        (".npy",), is_omni_infer_pattern, read_omni_infer_pattern, (".npy",), encode_omni_infer_pattern
+        "omni-infer", (".npy",), is_omni_infer_pattern, read_omni_infer_pattern, (".npy",), encode_omni_infer_pattern
     ),
 }
 

@@ -93,7 +93,8 @@ class Recording:
                 "not all calls of the model were seen at its experts: one failed, or was compiled before the recording "
                 "began; call torch.compiler.reset() before it does"
             )
-        return Loads(np.stack([layer[1 : 1 + windows, 1:-1] for layer in counts], axis=1))
+        recorded = np.stack([layer[1 : 1 + windows, 1:-1] for layer in counts], axis=1)
+        return Loads(recorded, decoder_layers=self.decoder_layers)
 
     def _begin(self, model: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """See the tokens that the model is called with."""

@@ -84,12 +84,3 @@ FileGpus = Annotated[
 FileNodes = Annotated[
     int | None, typer.Option("--nodes", min=1, help="Nodes they are in, where the file does not say; otherwise 1.")
 ]
-FirstMoeLayer = Annotated[
-    int | None,
-    typer.Option(
-        min=0, help="Dense layers before the first with experts, for engines that count them; otherwise as --model has."
-    ),
-]
-NumLayers = Annotated[
-    int | None, typer.Option(min=1, help="Decoder layers in all, for SGLang; otherwise as --model has.")
-]

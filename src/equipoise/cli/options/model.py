@@ -14,7 +14,6 @@ from equipoise.errors import InputError, setting
 
 if TYPE_CHECKING:
     from equipoise.cluster import Cluster
-    from equipoise.formats import Deployment
     from equipoise.timing.known_models import Model
 
 AskedModel = Annotated[
@@ -77,15 +76,3 @@ class ModelOptions:
         if asked is not None or self.model is None:
             return asked
         return tied_groups(self.model.groups, self.model.experts, cluster.gpus, cluster.nodes)
-
-    def deployment(
-        self, gpus: int | None, nodes: int | None, first_moe_layer: int | None, num_layers: int | None = None
-    ) -> Deployment:
-        """Return what engines' files do not say, as options say it, and for the rest as the model has it."""
-        from equipoise.formats import Deployment
-
-        if self.model is None:
-            return Deployment(gpus, nodes, first_moe_layer, num_layers)
-        known = self.model
-        first = known.first_moe_layer if first_moe_layer is None else first_moe_layer
-        return Deployment(gpus, nodes, first, num_layers or known.layers, known.moe_layer_step)

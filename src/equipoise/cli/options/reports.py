@@ -58,12 +58,3 @@ def check_files(written: dict[str, Path | None], read: Mapping[str, Path | Seque
 def this_command() -> str:
     """Return the command as it was given, as a shell takes it."""
     return shlex.join(["equipoise", *sys.argv[1:]])
-
-
-def print_files(files: dict[str, str | None]) -> None:
-    """Say where what was written is."""
-    from equipoise.cli.terminal.console import print_line
-
-    for what, path in files.items():
-        if path:
-            print_line(f"The {what} is in {path}")

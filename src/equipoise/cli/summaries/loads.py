@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from equipoise.cli.summaries.doubts import doubts
-from equipoise.cli.summaries.words import shape_in_words
+from equipoise.cli.summaries.words import layers_in_words, shape_in_words
 from equipoise.cli.terminal.console import print_line, print_table
 from equipoise.cli.terminal.strip import print_strips
 
@@ -29,6 +29,7 @@ def summary(loads: Loads) -> dict[str, Any]:
         "windows": loads.windows,
         "layers": loads.layers,
         "experts": loads.experts,
+        "decoder_layers": loads.decoder_layers,
         "load": float(total.sum()),
         "load_by_layer": total.sum(axis=1).tolist(),
         "skew_by_layer": skew.tolist(),
@@ -51,6 +52,8 @@ def print_summary(file: str, summary: dict[str, Any]) -> None:
     skew = summary["skew_by_layer"]
     print_line(f"loads {file}")
     print_line(shape_in_words(summary))
+    if summary["decoder_layers"]:
+        print_line(f"decoder layers {layers_in_words(summary['decoder_layers'])}")
     for line in summary["doubts"]:
         print_line(line)
     print_line()

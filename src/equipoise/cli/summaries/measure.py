@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from math import sqrt
 from typing import TYPE_CHECKING, Any
 
-from equipoise.cli.options.reports import print_files
 from equipoise.cli.summaries.words import counted
+from equipoise.cli.summaries.written import print_files
 from equipoise.cli.terminal.console import print_line, print_pairs, print_table
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def print_summary(summary: dict[str, Any]) -> None:
     print_line()
     print_line("A GPU takes the layer once and the rest for each expert; a tile is paid whole, however few are in it.")
     print_line("Errors are relative, root mean square. What GPUs send each other is not measured.")
-    print_files({"cost": summary["output"]})
+    print_files({summary["output"]: "cost of experts"})
 
 
 def what_was_measured(summary: dict[str, Any]) -> list[tuple[str, str]]:

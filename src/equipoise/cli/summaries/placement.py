@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from equipoise.cli.summaries.words import cluster_in_words, counted, groups_in_words
+from equipoise.cli.summaries.words import cluster_in_words, counted, groups_in_words, layers_in_words
 from equipoise.cli.terminal.console import print_line, print_pairs
 from equipoise.cli.terminal.strip import print_strips
 from equipoise.errors import InputError
@@ -46,10 +46,12 @@ def print_summary(file: str, summary: dict[str, Any]) -> None:
     print_line()
     print_strips({"experts with copies": copied}, low=min(copied))
     print_line()
+    numbers = summary["decoder_layers"]
     print_pairs(
         [
             ("cluster", cluster_in_words(summary["cluster"])),
             ("shape", f"{counted(summary['layers'], 'layer')} x {counted(summary['slots'], 'slot')}"),
+            *([("decoder layers", layers_in_words(numbers))] if numbers else []),
             ("experts", f"{summary['experts']}, and {summary['redundant']} redundant slots in a layer"),
             ("groups", groups_in_words(summary["groups"], summary["locality"])),
             ("experts with copies", f"{np.mean(copied):.1f} in a layer, {min(copied)} to {max(copied)}"),

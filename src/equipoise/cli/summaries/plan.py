@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from equipoise.cli.options.reports import print_files
 from equipoise.cli.summaries.doubts import doubts
 from equipoise.cli.summaries.timing import (
     beyond_measured,
@@ -21,6 +20,7 @@ from equipoise.cli.summaries.words import (
     groups_of_model_in_words,
     shape_in_words,
 )
+from equipoise.cli.summaries.written import print_files
 from equipoise.cli.terminal.console import print_line, print_pairs, print_table
 from equipoise.cli.terminal.strip import print_strips
 from equipoise.planning.samples import par_to_expect
@@ -54,6 +54,7 @@ class Run:
     start: Time
     time: Time
     output: Path | None
+    written: str | None
     report: Path | None
     png: Path | None
 
@@ -111,6 +112,7 @@ def summary(plan: Plan, loads: Loads, run: Run, times: list[TimeSaved], cost: di
         "start_milliseconds": run.start.milliseconds,
         "compiling_milliseconds": run.start.compiling,
         "output": str(run.output) if run.output else None,
+        "written": run.written,
         "report": str(run.report) if run.report else None,
         "png": str(run.png) if run.png else None,
         "by_layer": {
@@ -155,7 +157,7 @@ def print_summary(summary: dict[str, Any]) -> None:
     if summary["scenarios"] > 1:
         print_line("Both are means over the windows planned for, the bound of a plan for each.")
     print_what_times_are(summary["cost"], beyond_measured(summary["times"]))
-    print_files({"placement": summary["output"], "report": summary["report"], "picture": summary["png"]})
+    print_files({summary["output"]: summary["written"], summary["report"]: "report", summary["png"]: "picture"})
 
 
 def _mean_and_worst(values: NDArray[np.float64], plan: Plan) -> dict[str, float | int]:

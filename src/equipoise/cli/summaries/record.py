@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from equipoise.cli.options.reports import print_files
-from equipoise.cli.summaries.words import counted, shape_in_words
+from equipoise.cli.summaries.words import counted, layers_in_words, shape_in_words
+from equipoise.cli.summaries.written import print_files
 from equipoise.cli.terminal.console import print_pairs
 
 if TYPE_CHECKING:
@@ -40,19 +39,4 @@ def print_summary(summary: dict[str, Any]) -> None:
             ("decoder layers", layers_in_words(summary["decoder_layers"])),
         ]
     )
-    print_files({"recording": summary["output"]})
-
-
-def layers_in_words(layers: list[int]) -> str:
-    """Return the numbers of layers, those that follow on each other by the first and the last.
-
-    Examples
-    --------
-    >>> layers_in_words([3, 4, 5, 7]), layers_in_words([0])
-    ('3 to 5, 7', '0')
-    """
-    starts = [layers[0], *(after for before, after in pairwise(layers) if after != before + 1)]
-    ends = [*(before for before, after in pairwise(layers) if after != before + 1), layers[-1]]
-    return ", ".join(
-        str(start) if start == end else f"{start} to {end}" for start, end in zip(starts, ends, strict=True)
-    )
+    print_files({summary["output"]: "loads, of these layers"})

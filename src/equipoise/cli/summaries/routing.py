@@ -12,6 +12,7 @@ from equipoise.cli.summaries.timing import (
     print_what_times_are,
 )
 from equipoise.cli.summaries.words import cluster_in_words, counted, shape_in_words
+from equipoise.cli.summaries.written import print_files
 from equipoise.cli.terminal.console import print_line, print_pairs, print_table
 from equipoise.serving.balance import balance
 from equipoise.serving.slot_shares import FILLED, Routing
@@ -92,7 +93,7 @@ def print_summary(summary: dict[str, Any]) -> None:
         print_what_times_are(summary["cost"], beyond_measured(times))
     if summary["output"]:
         print_line()
-        print_line(f"The best split is in {summary['output']}.")
+        print_files({summary["output"]: "best split"})
 
 
 def _row(name: str, par: dict[str, Any]) -> tuple[str, ...]:

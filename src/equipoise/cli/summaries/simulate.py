@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from equipoise.cli.options.reports import print_files
 from equipoise.cli.summaries.timing import TIME_HEAD, cost_in_words, microseconds, print_what_times_are, tokens_in_words
 from equipoise.cli.summaries.words import (
     cluster_in_words,
@@ -15,6 +14,7 @@ from equipoise.cli.summaries.words import (
     shape_in_words,
     size_in_words,
 )
+from equipoise.cli.summaries.written import print_files
 from equipoise.cli.terminal.console import print_line, print_pairs, print_table
 from equipoise.forecasting.forecast import AUTO
 from equipoise.planning.request import checked_locality
@@ -121,7 +121,7 @@ def print_summary(summary: dict[str, Any]) -> None:
     print_line("Moved is the share of slots at a decision; bytes and stall are of all together.")
     print_what_times_are(summary["cost"], summary["beyond"])
     print_line("All start with a plan of the first windows. The oracle alone knows what comes.")
-    print_files({"report": summary["report"], "picture": summary["png"]})
+    print_files({summary["report"]: "report", summary["png"]: "picture"})
 
 
 def what_was_replayed(summary: dict[str, Any]) -> list[tuple[str, str]]:

@@ -8,9 +8,9 @@ from io import StringIO
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from equipoise.cli.options.reports import print_files
 from equipoise.cli.summaries.timing import beyond_measured, cost_in_words, print_what_times_are
 from equipoise.cli.summaries.words import counted, groups_of_model_in_words, shape_in_words, size_in_words
+from equipoise.cli.summaries.written import print_files
 from equipoise.cli.terminal.console import print_line, print_pairs, print_table
 from equipoise.cluster import in_words
 from equipoise.sizing.cell import Cell
@@ -82,7 +82,7 @@ def print_summary(summary: dict[str, Any], tables: list[Titled]) -> None:
         print_line("PAR and times are of windows that came after what was planned for, and means.")
     print_what_times_are(summary["cost"], beyond_measured(summary["cells"]))
     print_line("What GPUs send each other, attention and all else come on top.")
-    print_files({"table": summary["csv"], "report": summary["report"]})
+    print_files({summary["csv"]: "table of all", summary["report"]: "report"})
 
 
 def what_was_asked(summary: dict[str, Any]) -> list[tuple[str, str]]:

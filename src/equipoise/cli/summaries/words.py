@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
 from equipoise.units import DECIMAL_UNITS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def counted(number: int, noun: str) -> str:
@@ -15,6 +19,24 @@ def counted(number: int, noun: str) -> str:
 def shape_in_words(summary: dict[str, Any]) -> str:
     """Return ``"16 windows x 58 layers x 256 experts"``."""
     return " x ".join(counted(summary[f"{axis}s"], axis) for axis in ("window", "layer", "expert"))
+
+
+def layers_in_words(layers: Sequence[int]) -> str:
+    """Return the numbers of layers, those that follow on each other by the first and the last.
+
+    Examples
+    --------
+    >>> layers_in_words([3, 4, 5, 7]), layers_in_words([0]), layers_in_words([1, 3, 5, 7])
+    ('3 to 5, 7', '0', 'every 2nd from 1 to 7')
+    """
+    steps = {after - before for before, after in pairwise(layers)}
+    if steps == {2}:
+        return f"every 2nd from {layers[0]} to {layers[-1]}"
+    starts = [layers[0], *(after for before, after in pairwise(layers) if after != before + 1)]
+    ends = [*(before for before, after in pairwise(layers) if after != before + 1), layers[-1]]
+    return ", ".join(
+        str(start) if start == end else f"{start} to {end}" for start, end in zip(starts, ends, strict=True)
+    )
 
 
 def cluster_in_words(cluster: dict[str, Any]) -> str:

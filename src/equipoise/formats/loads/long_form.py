@@ -39,7 +39,7 @@ def loads_of_columns(columns: Mapping[str, NDArray[Any]], path: Path | Sequence[
     """Return the loads that the rows stand for; what has no row is zero.
 
     Windows and layers are those that have a row, in the order of their numbers, which need not begin at 0 nor follow
-    on each other. Experts keep their numbers.
+    on each other; if they do both, those of layers may be the model's own or not. Experts keep their numbers.
 
     Parameters
     ----------
@@ -66,13 +66,16 @@ def loads_of_columns(columns: Mapping[str, NDArray[Any]], path: Path | Sequence[
     _refuse_two_of_one(place, indices["rank"])
     counts = np.zeros(shape)
     np.add.at(counts.ravel(), place, columns["load"])
-    return Loads(counts)
+    numbers = layers.tolist()
+    return Loads(counts, decoder_layers=None if numbers == list(range(len(numbers))) else numbers)
 
 
 def columns_of_loads(loads: Loads) -> dict[str, NDArray[Any]]:
     """Return the columns with a row for every window, layer and expert, in this order."""
     counts = recorded_counts(loads)
     window, layer, expert = np.indices(counts.shape, dtype=np.int32)
+    if loads.decoder_layers:
+        layer = np.array(loads.decoder_layers, np.int32)[layer]
     return {"window": window.ravel(), "layer": layer.ravel(), "expert": expert.ravel(), "load": counts.ravel()}
 
 

@@ -1,4 +1,7 @@
-"""Loads in NumPy files: an ``.npy`` array, or an ``.npz`` archive with one array or one named ``counts``."""
+"""Loads in NumPy files: an ``.npy`` array, or an ``.npz`` archive with one array or one named ``counts``.
+
+An archive may have ``decoder_layers`` too, ``[layers]``: the model's own number of each layer.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from equipoise.formats.files.refusals import listed
 from equipoise.formats.files.size_guard import check_numbers
 from equipoise.formats.loads.bare_numbers import loads_of_numbers
 from equipoise.formats.loads.counts import recorded_counts
+from equipoise.loads import Loads
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +24,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from equipoise.formats.sniffing import Glimpse
-    from equipoise.loads import Loads
+
+LAYERS = "decoder_layers"
 
 
 def is_numpy(glimpse: Glimpse) -> bool:
@@ -41,21 +46,34 @@ def read_numpy(path: Path) -> Loads:
     """
     with path.open("rb") as file:
         is_archive = file.read(2) == b"PK"
-    counts = _only_array(path) if is_archive else read_array(path)
+    counts, layers = _arrays(path) if is_archive else (read_array(path), None)
     check_numbers(counts.size, path)
-    return loads_of_numbers(counts)
+    loads = loads_of_numbers(counts)
+    return loads if layers is None else Loads(loads.counts, decoder_layers=layers)
 
 
 def encode_numpy(loads: Loads) -> bytes:
-    """Return an ``.npz`` archive with the loads under ``counts``."""
+    """Return an ``.npz`` archive with the loads under ``counts``, and ``decoder_layers`` where they are known."""
     content = BytesIO()
-    np.savez_compressed(content, counts=recorded_counts(loads))
+    arrays: dict[str, Any] = {"counts": recorded_counts(loads)}
+    if loads.decoder_layers is not None:
+        arrays[LAYERS] = np.array(loads.decoder_layers)
+    np.savez_compressed(content, **arrays)
     return content.getvalue()
 
 
-def _only_array(path: Path) -> NDArray[Any]:
+def _arrays(path: Path) -> tuple[NDArray[Any], list[int] | None]:
+    """Return the counts of an archive, and the numbers of their layers if it has them."""
     with opened_archive(path) as archive:
-        names = archive.names
+        names = [name for name in archive.names if name != LAYERS]
         if "counts" not in names and len(names) != 1:
             raise InputError(f"holds the arrays {listed(names)}; expected a single one, or one named counts")
-        return archive.read("counts" if "counts" in names else names[0])
+        counts = archive.read("counts" if "counts" in names else names[0])
+        return counts, _numbers(archive.read(LAYERS)) if LAYERS in archive.names else None
+
+
+def _numbers(layers: NDArray[Any]) -> list[int]:
+    if layers.ndim != 1 or layers.dtype.kind not in "iu":
+        raise InputError(f"{LAYERS} is {layers.dtype} {list(layers.shape)}; expected the number of each layer")
+    numbers: list[int] = layers.tolist()
+    return numbers

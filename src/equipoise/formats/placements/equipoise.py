@@ -54,7 +54,7 @@ def is_placement_json(glimpse: Glimpse) -> bool:
     return f'"{FORMAT}"'.encode() in glimpse.head
 
 
-def encode_placement_json(placement: Placement, _: Deployment) -> str:
+def encode_placement_json(placement: Placement, deployment: Deployment) -> str:
     """Return the file's text; it says all that there is to say."""
     cluster = {key: value for key, value in asdict(placement.cluster).items() if value != ()}
     head = {
@@ -65,7 +65,7 @@ def encode_placement_json(placement: Placement, _: Deployment) -> str:
         "groups": placement.groups,
         "locality": placement.locality,
         "off_node": placement.off_node,
-        "decoder_layers": placement.decoder_layers,
+        "decoder_layers": deployment.known_layers(placement),
     }
     lines = [f' "{key}": {json.dumps(value)}' for key, value in head.items() if value is not None]
     layers = (json.dumps(layer, separators=(",", ":")) for layer in placement.phy2log.tolist())

@@ -10,7 +10,7 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from equipoise.errors import InputError
+from equipoise.errors import InputError, setting
 from equipoise.formats.files.json_text import read_json
 from equipoise.formats.files.refusals import listed, shown
 from equipoise.formats.files.torch_files import as_array, is_tensor, read_torch
@@ -35,7 +35,7 @@ def is_sglang_location(glimpse: Glimpse) -> bool:
 
 
 def read_sglang_location(path: Path, deployment: Deployment) -> Placement:
-    """Read the layers from ``deployment.first_moe_layer`` on, for ``deployment.gpus`` GPUs.
+    """Read the layers that ``deployment`` says have experts, otherwise all, for ``deployment.gpus`` GPUs.
 
     Raises
     ------
@@ -55,7 +55,10 @@ def read_sglang_location(path: Path, deployment: Deployment) -> Placement:
     first = deployment.first_moe_layer or 0
     if first >= len(layers):
         raise InputError(f"has {len(layers)} layers; expected more than {first} dense ones")
-    moe_layers = dict(list(enumerate(layers))[first :: deployment.moe_layer_step])
+    numbers = range(first, len(layers)) if deployment.moe_layers is None else deployment.moe_layers
+    if numbers[-1] >= len(layers):
+        raise InputError(f"has {len(layers)} layers, and no {numbers[-1]}; expected other {setting('moe_layers')}")
+    moe_layers = {number: layers[number] for number in numbers}
     slots = len(layers[-1]) if isinstance(layers[-1], list) else 0
     return replace(placement_of(moe_layers, deployment.cluster(slots)), decoder_layers=tuple(moe_layers))
 
