@@ -42,15 +42,15 @@ def test_slots_divide_or_the_error_proposes_numbers_that_do(experts, gpus, slots
             assert Cluster.for_slots(number, experts=experts, gpus=gpus).slots == number
 
 
-@given(whole=counts, wanted=counts)
-def test_nearest_divisors_are_the_nearest(whole, wanted):
-    divisors = [n for n in range(1, whole + 1) if whole % n == 0 and n != wanted]
+@given(whole=counts, wanted=counts, multiple_of=st.integers(1, 9))
+def test_nearest_divisors_are_the_nearest(whole, wanted, multiple_of):
+    divisors = [n for n in range(1, whole + 1) if whole % n == 0 and n != wanted and n % multiple_of == 0]
     near = [
         max((n for n in divisors if n < wanted), default=0),
         min((n for n in divisors if n > wanted), default=0),
     ]
     if any(near):
-        assert nearest_divisors(whole, wanted) == " or ".join(str(n) for n in near if n)
+        assert nearest_divisors(whole, wanted, multiple_of) == " or ".join(str(n) for n in near if n)
 
 
 def test_messages_say_what_to_use():

@@ -38,8 +38,8 @@ SAID = [
     (
         {"groups": 8, "cluster": Cluster(gpus=6, nodes=3, slots_per_gpu=3)},
         ["--groups", "8", "--gpus", "6", "--nodes", "3"],
-        "8 groups do not divide over 3 nodes; use 2 or 4 nodes, or groups=1 to let experts live on any node",
-        "8 groups do not divide over 3 nodes; use 2 or 4 nodes, or --groups 1 to let experts live on any node",
+        "8 groups do not divide over 3 nodes; use 2 nodes, or groups=1 to let experts live on any node",
+        "8 groups do not divide over 3 nodes; use 2 nodes, or --groups 1 to let experts live on any node",
     ),
 ]
 

@@ -162,13 +162,16 @@ def tied_groups(groups: int, experts: int, gpus: int, nodes: int) -> int:
     return groups if divides and 1 < nodes < gpus and groups < experts else 1
 
 
-def nearest_divisors(whole: int, wanted: int) -> str:
-    """Return the divisors of ``whole`` just below and above ``wanted``, in words: ``"4 or 8"``."""
+def nearest_divisors(whole: int, wanted: int, multiple_of: int = 1) -> str:
+    """Return the divisors of ``whole`` just below and above ``wanted``, in words: ``"4 or 8"``.
+
+    They are multiples of ``multiple_of``; where there are none, the word is ``"1"``.
+    """
     small = [n for n in range(1, isqrt(whole) + 1) if whole % n == 0]
-    divisors = sorted({*small, *(whole // n for n in small)})
+    divisors = sorted(n for n in {*small, *(whole // n for n in small)} if n % multiple_of == 0)
     below = [n for n in divisors if n < wanted][-1:]
     above = [n for n in divisors if n > wanted][:1]
-    return in_words(below + above)
+    return in_words(below + above or [1])
 
 
 def in_words(numbers: Iterable[int]) -> str:

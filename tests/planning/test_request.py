@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from equipoise import Cluster, InputError, Loads, Placement, Scenarios
 from equipoise.planning.effort import SETTINGS
@@ -84,6 +88,21 @@ def test_several_searches_count_up_to_the_layers_once():
     assert told == sorted(told)
     assert told[5::6] == [(2, 6), (4, 6), (6, 6)]
     assert part_of(None, 0, 3) is None
+
+
+@given(experts=st.integers(2, 96), gpus=st.integers(1, 24), nodes=st.integers(1, 8), groups=st.integers(2, 24))
+def test_what_a_refusal_of_groups_proposes_is_taken(experts, gpus, nodes, groups):
+    assume(gpus % nodes == 0)
+    cluster = Cluster(gpus, nodes, -(-experts // gpus))
+    try:
+        Request.checked(np.ones((1, experts)), cluster, groups=groups)
+    except InputError as error:
+        proposed = str(error).split("use ")[1].split(",")[0]
+        for number in map(int, re.findall(r"\d+", proposed)):
+            if "groups" in proposed:
+                Request.checked(np.ones((1, experts)), cluster, groups=number)
+            else:
+                Request.checked(np.ones((1, experts)), Cluster(gpus, number, cluster.slots_per_gpu), groups=groups)
 
 
 @pytest.mark.parametrize(

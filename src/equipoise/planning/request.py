@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import gcd
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -259,13 +260,14 @@ def _refuse_impossible(experts: int, cluster: Cluster, groups: int, locality: Lo
     """Raise for what no placement can meet; whose: where the groups come from, in words."""
     if experts % groups:
         raise InputError(
-            f"{experts} experts do not divide into {groups} groups; use {nearest_divisors(experts, groups)} groups"
+            f"{experts} experts do not divide into {groups} groups; use "
+            f"{nearest_divisors(experts, groups, multiple_of=cluster.nodes)} groups"
         )
     if groups > 1 and groups % cluster.nodes:
+        nodes = nearest_divisors(gcd(groups, cluster.gpus), cluster.nodes)
         raise InputError(
-            f"{groups} groups{whose} do not divide over {cluster.nodes} nodes; "
-            f"use {nearest_divisors(groups, cluster.nodes)} nodes, or {setting('groups', 1)} to let experts live on "
-            "any node"
+            f"{groups} groups{whose} do not divide over {cluster.nodes} nodes; use {nodes} nodes, or "
+            f"{setting('groups', 1)} to let experts live on any node"
         )
     if cluster.live_slots < experts:
         gpus = len(cluster.live)

@@ -23,6 +23,7 @@ from equipoise.cli.summaries.words import (
 from equipoise.cli.summaries.written import print_files
 from equipoise.cli.terminal.console import print_line, print_pairs, print_table
 from equipoise.cli.terminal.strip import print_strips
+from equipoise.cluster import tied_groups
 from equipoise.planning.samples import par_to_expect
 
 if TYPE_CHECKING:
@@ -175,6 +176,7 @@ def what_was_planned(summary: dict[str, Any]) -> list[tuple[str, str]]:
         ("groups", groups_in_words(summary["groups"], summary["locality"])),
         *groups_of_model_in_words(summary),
         *_other_groups_in_words(summary),
+        *_groups_that_tie_nothing(summary),
         *([("routing", "filled, and planned for that")] if summary["routing"] == "filled" else []),
         *([("replicas", _domains_in_words(summary))] if summary["min_replicas"] > 1 else []),
         ("effort", summary["effort"]),
@@ -188,6 +190,17 @@ def _other_groups_in_words(summary: dict[str, Any]) -> list[tuple[str, str]]:
     """Say what is asked otherwise than the current placement has it."""
     before = summary["groups_before"]
     return [] if before in (None, 1, summary["groups"]) else [("", f"the current placement has {before}")]
+
+
+def _groups_that_tie_nothing(summary: dict[str, Any]) -> list[tuple[str, str]]:
+    """Say why groups that were asked for do nothing, or nothing that an engine would do."""
+    cluster, groups, experts = summary["cluster"], summary["groups"], summary["experts"]
+    if groups == 1 or tied_groups(groups, experts, cluster["gpus"], cluster["nodes"]) > 1:
+        return []
+    if cluster["nodes"] == 1:
+        return [("", "there is one node, on which they tie nothing; --nodes says that there are more")]
+    why = "each is one expert" if groups == experts else "each node is one GPU"
+    return [("", f"{why}: engines do not keep such groups together; --groups 1 balances without them")]
 
 
 def _forecast_in_words(summary: dict[str, Any]) -> list[tuple[str, str]]:
