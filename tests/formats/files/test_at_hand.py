@@ -17,6 +17,13 @@ from equipoise.formats import holds_placement, read_loads, read_placement
 from equipoise.formats.registry import LOADS, PLACEMENTS
 from tests.formats.samples import COUNTS, DEPLOYMENT, PLACEMENT, loads_sample, placement_sample
 
+try:
+    from compression.zstd import compress as compress_zstd
+except ImportError:
+    from zstandard import compress as compress_zstd
+
+PACKINGS = {"gz": gzip.compress, "zst": compress_zstd}
+
 
 @pytest.fixture
 def packed(tmp_path):
@@ -52,30 +59,39 @@ def test_packed_files_of_ranks_are_added_up(tmp_path):
     np.testing.assert_array_equal(read_loads(folder).counts, COUNTS)
 
 
-def test_what_is_packed_and_damaged_is_refused_by_name(tmp_path):
-    path = tmp_path / "loads.json.gz"
-    for content in (gzip.compress(b"[[1, 2]]")[:-9], gzip.compress(b"[[1, 2]]")[:12] + b"xxxxxxxx", b"\x1f\x8bx"):
+@pytest.mark.parametrize("packing", PACKINGS)
+def test_what_is_packed_and_damaged_is_refused_by_name(tmp_path, packing):
+    pack, path = PACKINGS[packing], tmp_path / f"loads.json.{packing}"
+    whole = pack(b"[[1, 2]]")
+    for content in (whole[:-9], whole[:12] + b"xxxxxxxx", whole[:4] + b"x"):
         path.write_bytes(content)
-        with pytest.raises(InputError, match=r"loads\.json\.gz: is packed and damaged"):
+        with pytest.raises(InputError, match=rf"loads\.json\.{packing}: is packed and damaged"):
             read_loads(path)
 
 
-def test_a_small_file_that_unpacks_to_much_is_refused(tmp_path):
-    path = tmp_path / "loads.json.gz"
-    path.write_bytes(gzip.compress(b"[" + bytes(2**26)))
-    with pytest.raises(InputError, match=r"loads\.json\.gz: holds more than \d+ bytes"):
+@pytest.mark.parametrize("packing", PACKINGS)
+def test_a_small_file_that_unpacks_to_much_is_refused(tmp_path, packing):
+    path = tmp_path / f"loads.json.{packing}"
+    path.write_bytes(PACKINGS[packing](b"[" + bytes(2**26)))
+    with pytest.raises(InputError, match=rf"loads\.json\.{packing}: holds more than \d+ bytes"):
         read_loads(path)
 
 
-def test_zstandard_is_read_where_it_is_installed_and_refused_by_name_where_not(tmp_path):
+@pytest.mark.parametrize("packing", PACKINGS)
+def test_what_was_packed_in_parts_is_read_whole(tmp_path, packing):
+    path = tmp_path / f"loads.json.{packing}"
+    path.write_bytes(b"".join(PACKINGS[packing](part) for part in (b"[[1, 2", b"], [3, 4]]")))
+    assert read_loads(path).counts.tolist() == [[[1, 2], [3, 4]]]
+
+
+def test_zstandard_is_read_and_refused_by_name_where_it_is_not_installed(tmp_path, monkeypatch):
     path = tmp_path / "loads.json.zst"
-    if zstandard := sys.modules.get("zstandard"):
-        path.write_bytes(zstandard.compress(b"[[1, 2]]"))
-        assert read_loads(path).counts.tolist() == [[[1, 2]]]
-    elif sys.version_info < (3, 14):
-        path.write_bytes(b"\x28\xb5\x2f\xfd" + bytes(9))
-        with pytest.raises(InputError, match=r"loads\.json\.zst: is packed with Zstandard, which needs zstandard"):
-            read_loads(path)
+    path.write_bytes(PACKINGS["zst"](b"[[1, 2]]"))
+    assert read_loads(path).counts.tolist() == [[[1, 2]]]
+    for module in ("zstandard", "compression.zstd", "compression"):
+        monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(InputError, match=r"loads\.json\.zst: is packed with Zstandard, which needs zstandard"):
+        read_loads(path)
 
 
 @pytest.mark.parametrize("name", ["numpy", "json", "csv", "vllm-window", "tensor"])

@@ -20,11 +20,12 @@ from equipoise.errors import InputError
 from equipoise.formats.files.size_guard import AT_MOST, BYTES_OF_A_NUMBER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 STANDARD_INPUT = "-"
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 BLOCK = 2**20
+PACKED_BLOCK = 2**10  # of which Zstandard may make 32 MiB
 ALWAYS = 2**25
 FOR_EACH_BYTE = 2**7
 MOST_BYTES = AT_MOST * BYTES_OF_A_NUMBER
@@ -50,8 +51,8 @@ def at_hand(path: Path) -> Iterator[Path]:
     with TemporaryDirectory(prefix="equipoise-") as folder:
         unpacked = Path(folder) / unpacked_name(path.name)
         most = min(ALWAYS + FOR_EACH_BYTE * path.stat().st_size, MOST_BYTES)
-        with _refusing_damage(), _unpacking(path, packed) as source:
-            _copy(source, unpacked, most)
+        with _refusing_damage(), path.open("rb") as file:
+            _copy(_unzipped(file) if packed.startswith(GZIP) else _unpacked_zstd(file), unpacked, most)
         yield unpacked
 
 
@@ -86,15 +87,19 @@ def _keep(key: object, source: IO[bytes]) -> Path:
     if not _folder:
         _folder.append(TemporaryDirectory(prefix="equipoise-"))
     kept = Path(_folder[0].name) / f"piped-{len(_kept)}"
-    _copy(source, kept, MOST_BYTES)
+    _copy(_blocks(source), kept, MOST_BYTES)
     _kept[key] = kept
     return kept
 
 
-def _copy(source: IO[bytes], target: Path, most: int) -> None:
+def _blocks(source: IO[bytes] | gzip.GzipFile, size: int = BLOCK) -> Iterator[bytes]:
+    return iter(lambda: source.read(size), b"")
+
+
+def _copy(blocks: Iterable[bytes], target: Path, most: int) -> None:
     written = 0
     with target.open("wb") as file:
-        while block := source.read(BLOCK):
+        for block in blocks:
             written += len(block)
             if written > most:
                 raise InputError(f"holds more than {most} bytes; expected no more in such a file")
@@ -106,28 +111,41 @@ def _beginning(path: Path) -> bytes:
         return file.read(len(ZSTD))
 
 
-def _unpacking(path: Path, packed: bytes) -> Any:
-    if packed.startswith(GZIP):
-        return gzip.open(path, "rb")
-    return _zstandard().open(path, "rb")
+def _unzipped(file: IO[bytes]) -> Iterator[bytes]:
+    with gzip.open(file) as unpacked:
+        yield from _blocks(unpacked)
 
 
-def _zstandard() -> Any:
-    """Return what reads Zstandard: Python's own, from 3.14 on, or a package."""
+def _unpacked_zstd(file: IO[bytes]) -> Iterator[bytes]:
+    """Unpack frame after frame; readers of whole files take one that is cut short for one that ends there."""
+    decompressor = _zstd_decompressor()
+    frame = None
+    for packed in _blocks(file, PACKED_BLOCK):
+        while packed:
+            frame = frame or decompressor()
+            yield frame.decompress(packed)
+            packed, frame = (frame.unused_data, None) if frame.eof else (b"", frame)
+    if frame is not None:
+        raise EOFError
+
+
+def _zstd_decompressor() -> Callable[[], Any]:
+    """Return what makes the decompressor of a frame: Python's own, from 3.14 on, or a package's."""
     try:
         from compression import zstd
     except ImportError:
         pass
     else:
-        return zstd
+        decompressor: Callable[[], Any] = zstd.ZstdDecompressor
+        return decompressor
     try:
         import zstandard
     except ImportError:
         raise InputError(
-            "is packed with Zstandard, which needs zstandard, which is not installed; pip install zstandard, or unpack "
-            "it with zstd -d"
+            "is packed with Zstandard, which needs zstandard, which is not installed; "
+            "pip install 'equipoise[zstd]', or unpack it with zstd -d"
         ) from None
-    return zstandard
+    return lambda: zstandard.ZstdDecompressor().decompressobj()
 
 
 @contextmanager
