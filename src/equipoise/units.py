@@ -37,7 +37,7 @@ def share_of(text: str) -> float:
 
 
 def moves_of(text: str) -> float:
-    """Return the moves that a text names: a whole number, or as a float the share of all slots.
+    """Return the moves that a text names: a whole number, or as a float the share of all slots, from 0 to 1.
 
     Raises
     ------
@@ -46,14 +46,14 @@ def moves_of(text: str) -> float:
 
     Examples
     --------
-    >>> moves_of("500"), moves_of("10%")
-    (500, 0.1)
+    >>> moves_of("500"), moves_of("10%"), moves_of("0.1")
+    (500, 0.1, 0.1)
     """
     if text.isdecimal():
         return int(text)
-    if text.endswith("%"):
+    if text.endswith("%") or "." in text:
         return share_of(text)
-    raise InputError(f"{shown(text)} is no number of moves; expected one such as 500, or a share such as 10%")
+    raise InputError(f"{shown(text)} is no number of moves; expected one such as 500, or a share such as 10% or 0.1")
 
 
 def counts_of(text: str) -> list[int]:

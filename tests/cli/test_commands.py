@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 
@@ -17,8 +18,11 @@ def run(*arguments, **options):
     return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, check=False, **options)
 
 
-def test_version():
-    result = run("--version")
+@pytest.mark.parametrize(
+    "command", [[*COMMAND, "--version"], [*COMMAND, "-V"], [sys.executable, "-m", "equipoise", "-V"]]
+)
+def test_version(command):
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stdout, result.stderr) == (0, f"equipoise {version('equipoise')}\n", "")
 
 
@@ -57,6 +61,23 @@ def test_a_reader_that_leaves_is_no_error_to_speak_of():
     with subprocess.Popen([*COMMAND, "plan", "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdout.close()
         assert process.stderr.read() == b""
+
+
+@pytest.mark.parametrize("arguments", [["plan"], ["plan", "--json"], ["--help"], ["--version"]])
+def test_an_output_that_cannot_be_written_is_an_error_of_one_line(arguments):
+    with Path("/dev/full").open("wb") as full:
+        result = subprocess.run([*COMMAND, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert result.returncode == 1
+    assert result.stderr == "error: standard output cannot be written: No space left on device\n"
+
+
+def test_a_name_with_an_escape_sequence_is_spelled_out(tmp_path):
+    path = tmp_path / "a\x1b[31mred.json"
+    assert r"a\x1b[31mred.json: No such file" in run("show", str(path)).stderr
+    path.write_text("[[1, 2]]")
+    result = run("show", str(path))
+    assert r"a\x1b[31mred.json" in result.stdout
+    assert "\x1b" not in result.stdout
 
 
 def test_ctrl_c_ends_with_130_and_no_traceback():

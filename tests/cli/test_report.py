@@ -72,8 +72,8 @@ def test_a_picture_is_a_png(loads, command, tmp_path):
     [
         (("--png", "picture.jpg"), "picture.jpg does not end in .png"),
         (("--report", "my loads.npy"), "the report would replace the recorded loads"),
-        (("--report", "a", "-o", "a"), "the report would replace the placement"),
-        (("--report", "a.png", "--png", "a.png"), "the picture would replace the report"),
+        (("--report", "a.json", "-o", "a.json"), "the report would replace the placement"),
+        (("--report", "page.pdf"), "page.pdf does not end in .html"),
     ],
 )
 def test_wrong_files_end_with_2(loads, arguments, message):
@@ -82,22 +82,22 @@ def test_wrong_files_end_with_2(loads, arguments, message):
     assert message in " ".join(result.stderr.replace("│", "").split())
 
 
-@pytest.mark.parametrize("option", ["--report", "--png"])
-def test_what_cannot_be_written_is_told_before_anything_is_planned(loads, option, monkeypatch):
+@pytest.mark.parametrize(("option", "name"), [("--report", "a.html"), ("--png", "a.png")])
+def test_what_cannot_be_written_is_told_before_anything_is_planned(loads, option, name, monkeypatch):
     monkeypatch.setattr("equipoise.planner.plan", lambda *_, **__: pytest.fail("planned"))
-    result = equipoise("plan", loads, *ON_CLUSTER, option, "missing/a.png")
+    result = equipoise("plan", loads, *ON_CLUSTER, option, f"missing/{name}")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr.startswith("error: missing/a.png: there is no folder ")
+    assert result.stderr.startswith(f"error: missing/{name}: there is no folder ")
 
 
-@pytest.mark.parametrize("option", ["--report", "--png"])
-def test_a_missing_package_is_told_before_anything_is_planned(loads, option, monkeypatch):
-    def missing(name):
-        raise InputError(f"{name} is not installed")
+@pytest.mark.parametrize(("option", "name"), [("--report", "a.html"), ("--png", "a.png")])
+def test_a_missing_package_is_told_before_anything_is_planned(loads, option, name, monkeypatch):
+    def missing(module):
+        raise InputError(f"{module} is not installed")
 
     monkeypatch.setattr("equipoise.planner.plan", lambda *_, **__: pytest.fail("planned"))
     monkeypatch.setattr("equipoise.cli.options.reports.import_module", missing)
-    result = equipoise("plan", loads, *ON_CLUSTER, option, "a.png")
+    result = equipoise("plan", loads, *ON_CLUSTER, option, name)
     module = "equipoise.report" if option == "--report" else "equipoise.report.picture"
     assert (result.exit_code, result.stderr) == (1, f"error: {module} is not installed\n")
 

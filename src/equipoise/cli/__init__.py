@@ -48,7 +48,7 @@ def _print_version(wanted: bool) -> None:
 def equipoise(
     _version: Annotated[
         bool,
-        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
+        typer.Option("--version", "-V", callback=_print_version, is_eager=True, help="Print the version and exit."),
     ] = False,
 ) -> None:
     """Decide where the experts of a Mixture-of-Experts model live on a GPU cluster."""

@@ -1,7 +1,8 @@
-"""How a command ends: bad input is one line on stderr and exit code 1, never a traceback."""
+"""How a command ends: bad input, or an output that nobody takes, is one line on stderr and exit code 1."""
 
 from __future__ import annotations
 
+import os
 import sys
 from io import TextIOWrapper
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from equipoise.cli.terminal.printable import printable
 from equipoise.errors import InputError, unquoted
 
 # Options that are not called as the parameters that they stand for.
@@ -17,6 +19,20 @@ CALLED = {"format": "from"}
 
 class Commands(TyperGroup):
     """The group of all commands; Typer itself ends wrong usage with 2 and Ctrl-C with 130."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run a command as Typer does, and say so in one line where what it prints cannot be written."""
+        try:
+            try:
+                return super().main(*args, **kwargs)
+            finally:
+                sys.stdout.flush()
+        except OSError as error:
+            # What is still to be written would fail again when Python ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            if not isinstance(error, BrokenPipeError):  # whoever reads has seen enough
+                typer.echo(f"error: standard output cannot be written: {error.strerror}", err=True)
+            sys.exit(1)
 
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]  # Typer hands over its own context
         """Run the command, and end with an error message where it refuses its input."""
@@ -28,7 +44,7 @@ class Commands(TyperGroup):
             reason = error.said(_as_option)
         except MemoryError:
             reason = "this machine's memory is too small for that many layers, experts or slots"
-        typer.echo(f"error: {reason}", err=True)
+        typer.echo(f"error: {printable(reason)}", err=True)
         raise typer.Exit(1)
 
 

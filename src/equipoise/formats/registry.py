@@ -243,13 +243,15 @@ def placement_format_to_write(path: Path, asked: str | None) -> str:
     Raises
     ------
     InputError
-        If it is not known, the engine's files end otherwise, or files that end like this are loads.
+        If it is not known, the engine's files end otherwise, or no placement's files end like this.
     """
     if asked is not None:
         return _fitting(path, asked, PLACEMENTS)
     if any(path.name.endswith(LOADS[name].written) for name in LOADS_WRITTEN):
         raise InputError("such files hold loads, not a placement; expected one that ends in .json, .yaml or .npy")
     by_suffix = [name for name, known in PLACEMENTS.items() if path.name.endswith(known.written)]
+    if not by_suffix:
+        raise InputError("no placement's files end so; expected .json, .yaml or .npy, or the name of a format")
     return by_suffix[0] if len(by_suffix) == 1 else "equipoise"
 
 

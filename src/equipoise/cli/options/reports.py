@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 
 WRITTEN = {"--output": "placement", "--csv": "table", "--report": "report", "--png": "picture"}
+ENDINGS = {"--csv": (".csv",), "--report": (".html", ".htm"), "--png": (".png",)}
 NEEDS = {"--report": "equipoise.report", "--png": "equipoise.report.picture"}
 
 
@@ -31,15 +32,12 @@ def check_files(written: dict[str, Path | None], read: Mapping[str, Path | Seque
     Raises
     ------
     typer.BadParameter
-        If the picture's name does not end in .png, or a file is there already for something else.
+        If a name does not end as such files do, or a file is there already for something else.
     InputError
         If a folder is missing or may not be written to, or a package that is needed is not installed.
     """
     from equipoise.formats.files.atomic import check_writable
 
-    png = written.get("--png")
-    if png is not None and png.suffix.lower() != ".png":
-        raise typer.BadParameter(f"{png} does not end in .png", param_hint="--png")
     files = {what: [paths] if isinstance(paths, Path) else paths or () for what, paths in read.items()}
     taken = {path.resolve(): what for what, paths in files.items() for path in paths}
     for option, path in written.items():
@@ -50,6 +48,9 @@ def check_files(written: dict[str, Path | None], read: Mapping[str, Path | Seque
                 f"the {WRITTEN[option]} would replace the {taken[path.resolve()]}", param_hint=option
             )
         taken[path.resolve()] = WRITTEN[option]
+        endings = ENDINGS.get(option, (path.suffix,))
+        if path.suffix.lower() not in endings:
+            raise typer.BadParameter(f"{path} does not end in {endings[0]}", param_hint=option)
         check_writable(path)
         if option in NEEDS:
             import_module(NEEDS[option])

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
+from equipoise.cli.terminal.printable import printable
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
 def print_line(text: str = "") -> None:
     """Print a line as it is, however long, so that a path in it can be copied."""
-    _print(text, soft_wrap=True)
+    _print(printable(text), soft_wrap=True)
 
 
 def print_table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
@@ -25,7 +27,7 @@ def print_table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
     for column, name in enumerate(head):
         table.add_column(name, justify="right" if column else "left")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(printable, row))
     console = _console()
     console.width = max(console.width, console.measure(table).maximum)  # a number cut off is none
     console.print(table)

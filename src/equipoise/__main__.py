@@ -1,0 +1,5 @@
+"""``python -m equipoise``: the command."""
+
+from equipoise.cli import app
+
+app(prog_name="equipoise")
