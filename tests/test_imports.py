@@ -24,6 +24,7 @@ RANKS = [
     {"engines", "runtime", "sizing"},
     {"report", "__init__"},
     {"cli"},
+    {"__main__"},
 ]
 RANK = {room: rank for rank, rooms in enumerate(RANKS) for room in rooms}
 

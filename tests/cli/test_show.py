@@ -15,6 +15,10 @@ def show(*arguments):
     return CliRunner().invoke(app, ["show", *(str(argument) for argument in arguments)])
 
 
+def run(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
 @pytest.fixture
 def loads(tmp_path):
     counts = np.ones((20, 3, 4), dtype=int)
@@ -128,3 +132,19 @@ def test_a_format_that_is_forced_says_whether_it_is_loads(tmp_path):
     result = show(path, "--from", "excel")
     assert result.exit_code == 2
     assert "is no format" in result.stderr
+
+
+def test_a_placement_is_served_loads_and_its_par_is_that_of_the_plan_and_of_diff(tmp_path):
+    np.save(tmp_path / "loads.npy", np.random.default_rng(0).integers(1, 99, (3, 2, 8)))
+    placement, loads = tmp_path / "plan.json", tmp_path / "loads.npy"
+    planned = run("plan", loads, "--gpus", 4, "--redundant", 4, "-o", placement, "--first-moe-layer", 3, "--json")
+    shown = run("show", placement, "--loads", loads)
+    par = json.loads(run("show", placement, "--loads", loads, "--json").stdout)["par"]
+    assert par["mean"] == pytest.approx(np.mean(par["by_layer"]))
+    assert par["mean"] == json.loads(planned.stdout)["par_of_recorded"]
+    assert par == json.loads(run("diff", placement, placement, "--loads", loads, "--json").stdout)["par"]["new"]
+    assert [line.split()[:2] for line in shown.stdout.splitlines() if line[:1].isdigit()] == [
+        [str(layer), f"{mean:.4f}"] for layer, mean in zip((3, 4), par["by_layer"], strict=True)
+    ]
+    assert f"PAR {par['mean']:.4f}, mean over windows" in shown.stdout
+    assert run("show", loads, "--loads", loads).exit_code == 2

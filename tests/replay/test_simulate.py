@@ -120,11 +120,11 @@ def test_the_same_trace_gives_the_same_replay(policy):
         assert np.array_equal(first[name], second[name])
 
 
-def test_step_time_counts_layers_by_their_load_and_idle_ones_not_at_all():
+def test_idle_layers_do_not_count_and_others_in_step_time_by_their_load():
     trace = np.array([[[8, 1, 1, 1, 1], [2, 2, 2, 2, 2]], [[8, 1, 1, 1, 1], [0, 0, 0, 0, 0]], [[0] * 5, [0] * 5]])
     cluster = Cluster(gpus=5)
     replay = simulate(trace, cluster, Never())
-    assert replay.par.tolist() == [pytest.approx((8 / 2.4 + 1) / 2), 1]
+    assert replay.par.tolist() == [pytest.approx(8 / 2.4), 1]
     assert replay.step_time.tolist() == [pytest.approx(8 / 2.4), 1]
 
 

@@ -63,3 +63,12 @@ def test_loads_of_another_model_are_refused(shape):
     placement = Placement.default(Cluster(gpus=2), experts=2, layers=1)
     with pytest.raises(InputError, match=r"experts, the placement .* of 2; expected the same"):
         balance(placement, Loads(np.ones(shape)))
+
+
+def test_idle_windows_and_layers_are_in_no_mean():
+    placement = Placement.default(Cluster(gpus=2, slots_per_gpu=1), experts=2, layers=3)
+    result = balance(placement, [[[3, 1], [0, 0], [0, 0]], [[1, 1], [0, 0], [4, 0]], [[0, 0], [0, 0], [0, 0]]])
+    assert result.par_of_layers.tolist() == [1.25, 1.0, 2.0]
+    assert result.par_of_windows.tolist() == [1.5, 1.5, 1.0]
+    assert result.mean_par == 1.5
+    assert balance(placement, np.zeros((3, 2))).mean_par == 1

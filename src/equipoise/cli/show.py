@@ -26,6 +26,14 @@ def show(
     moe_layers: MoeLayers = None,
     windows: AskedWindows = None,
     experts: AskedExperts = None,
+    served: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--loads",
+            help="Recorded loads to serve with the placement: says its PAR in every layer; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, with all figures.")] = False,
 ) -> None:
     """Show what recorded loads or a placement hold; a placement of Equipoise that is not valid is an error."""
@@ -41,9 +49,13 @@ def show(
             raise typer.BadParameter("say one placement", param_hint="FILE")
         read = read_placement(files[0], file_format, layers.deployment(gpus, nodes))
         named.check_experts(read.experts, "placement")
-        found = placement.summary(read)
+        loads_options = LoadsOptions(None, named, windows, experts)
+        recorded = loads_options.read(served) if served else None
+        found = placement.summary(read) | placement.served_figures(read, recorded)
         print_summary = placement.print_summary
     else:
+        if served:
+            raise typer.BadParameter("loads are served with a placement, and this is none", param_hint="--loads")
         found = loads.summary(layers.numbered(LoadsOptions(file_format, named, windows, experts).read(files)))
         print_summary = loads.print_summary
     if as_json:

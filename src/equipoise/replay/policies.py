@@ -119,6 +119,6 @@ class WhenWorth:
     def decide(self, situation: Situation) -> Placement:
         """Return what the policy decides where that pays, and the current placement otherwise."""
         current, other = situation.current, self.policy.decide(situation)
-        gain = balance(current, situation.past).par.mean() - balance(other, situation.past).par.mean()
+        gain = balance(current, situation.past).mean_par - balance(other, situation.past).mean_par
         pays = gain * self.interval_seconds > self.costs.stall(Migration(current, other))
         return other if pays else current

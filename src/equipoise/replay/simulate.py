@@ -51,7 +51,7 @@ class Replay:
     window : ndarray, int64 ``[served]``
         Where the window is in the trace.
     par : ndarray, float64 ``[served]``
-        PAR, mean over the layers.
+        PAR, mean over the layers that are not idle; 1 where all are.
     step_time : ndarray, float64 ``[served]``
         Estimated time of the experts of all layers, where the peak of each layer holds up the others, relative to
         perfect balance. Unlike ``par`` it counts a layer by its load.
@@ -241,7 +241,7 @@ def _serve(now: int, coming: Loads, placements: tuple[Placement, Placement], cos
     times = {batch.tokens: _times(after, now, coming, batch, how.routing) for batch in how.batches}
     return Replay(
         window=now + np.arange(coming.windows),
-        par=served.par.mean(axis=1),
+        par=served.par_of_windows,
         step_time=np.divide(peak, mean, out=np.ones_like(peak), where=mean > 0),
         moves=at_first * count_moves(before, after).sum(),
         bytes_within=at_first * np.int64(traffic.within_nodes),

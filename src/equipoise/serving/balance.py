@@ -52,6 +52,26 @@ class Balance:
         return self._over_draws(np.divide(peak, mean, out=np.ones_like(peak), where=mean > 0))
 
     @property
+    def par_of_layers(self) -> NDArray[np.float64]:
+        """PAR, mean over the windows in which the layer is not idle, ``[layers]``; 1 where it always is."""
+        return self._over_busy(axis=0)
+
+    @property
+    def par_of_windows(self) -> NDArray[np.float64]:
+        """PAR, mean over the layers that are not idle, ``[windows]``; 1 where all are."""
+        return self._over_busy(axis=1)
+
+    @property
+    def mean_par(self) -> float:
+        """PAR, mean over all windows and layers that are not idle; 1 where all are."""
+        return float(self._over_busy(axis=(0, 1)))
+
+    def _over_busy(self, axis: int | tuple[int, int]) -> NDArray[np.float64]:
+        busy = self.mean > 0
+        total, number = (self.par * busy).sum(axis=axis), busy.sum(axis=axis)
+        return np.asarray(np.where(number > 0, total / np.maximum(number, 1), 1.0))
+
+    @property
     def balancedness(self) -> NDArray[np.float64]:
         """1 / PAR, ``[windows, layers]``."""
         return 1 / self.par

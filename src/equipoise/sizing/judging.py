@@ -90,7 +90,7 @@ def _cell(
     setup: Setup, question: Question, batch: Batch, routing: Routing, served: list[tuple[Placement, Loads]]
 ) -> Cell:
     cluster, layers = setup.cluster, question.trace.layers
-    pars = [balance(*one, routing=routing, batch=batch.tokens).par.mean() for one in served]
+    pars = [balance(*one, routing=routing, batch=batch.tokens).mean_par for one in served]
     times = [layer_time(*one, batch, routing=routing, draws=DRAWS, seed=number) for number, one in enumerate(served)]
     time, error = np.transpose([one.mean() for one in times])
     of_a_layer = float(time.mean())

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from equipoise.cli.summaries.par import par_in_summary
 from equipoise.cli.summaries.timing import (
     beyond_measured,
     cost_in_words,
@@ -66,7 +67,7 @@ def served_figures(old: Placement, new: Placement, loads: Loads, batches: list[B
     """Return the PAR of both placements under recorded loads, mean over windows and layers, and the layer times."""
     placements = {"old": old, "new": new}
     return {
-        "par": {name: _par(balance(placement, loads).par) for name, placement in placements.items()},
+        "par": {name: par_in_summary(balance(placement, loads)) for name, placement in placements.items()},
         "times": [figures_saved(time_saved((old, new), loads, batch)) for batch in batches],
     }
 
@@ -90,10 +91,6 @@ def print_summary(summary: dict[str, Any]) -> None:
     if summary["by_link"]:
         print_line()
         _print_links(summary["by_link"])
-
-
-def _par(par: NDArray[np.float64]) -> dict[str, Any]:
-    return {"mean": float(par.mean()), "worst": float(par.max()), "by_layer": par.mean(axis=0).tolist()}
 
 
 def _print_served(summary: dict[str, Any]) -> None:

@@ -7,12 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from equipoise.cli.summaries.par import par_in_summary
 from equipoise.cli.summaries.words import cluster_in_words, counted, groups_in_words, layers_in_words
-from equipoise.cli.terminal.console import print_line, print_pairs
+from equipoise.cli.terminal.console import print_line, print_pairs, print_table
 from equipoise.cli.terminal.strip import print_strips
 from equipoise.errors import InputError
+from equipoise.serving.balance import balance
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from equipoise.loads import Loads
     from equipoise.placement import Placement
 
 
@@ -39,6 +44,11 @@ def summary(placement: Placement) -> dict[str, Any]:
     }
 
 
+def served_figures(placement: Placement, loads: Loads | None) -> dict[str, Any]:
+    """Return the PAR of the placement under recorded loads, if there are any."""
+    return {"par": None if loads is None else par_in_summary(balance(placement, loads))}
+
+
 def print_summary(file: str, summary: dict[str, Any]) -> None:
     """Print the summary for a person."""
     most, copied = summary["most_copies"], summary["experts_with_copies"]
@@ -60,6 +70,22 @@ def print_summary(file: str, summary: dict[str, Any]) -> None:
             ("valid", f"no: {summary['fault']}" if summary["fault"] else "yes"),
         ]
     )
+    if summary["par"]:
+        _print_served(summary["par"], numbers or range(summary["layers"]), summary["duplicates"])
+
+
+def _print_served(par: dict[str, Any], layers: Sequence[int], duplicates: list[int]) -> None:
+    """Print the PAR of every layer under the loads that are served."""
+    print_line()
+    print_table(
+        ("layer", "PAR", "duplicates"),
+        [
+            (str(layer), f"{mean:.4f}", str(twice))
+            for layer, mean, twice in zip(layers, par["by_layer"], duplicates, strict=True)
+        ],
+    )
+    print_line()
+    print_line(f"PAR {par['mean']:.4f}, mean over windows and layers that are not idle; at worst {par['worst']:.4f}")
 
 
 def _fault(placement: Placement) -> str | None:

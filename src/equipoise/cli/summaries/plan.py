@@ -25,6 +25,7 @@ from equipoise.cli.terminal.console import print_line, print_pairs, print_table
 from equipoise.cli.terminal.strip import print_strips
 from equipoise.cluster import tied_groups
 from equipoise.planning.samples import par_to_expect
+from equipoise.serving.balance import balance
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -95,6 +96,7 @@ def summary(plan: Plan, loads: Loads, run: Run, times: list[TimeSaved], cost: di
         "scenarios": plan.scenarios.windows,
         "backtest": {method: float(par.mean()) for method, par in plan.forecast.tested.items()},
         **{name: _mean_and_worst(values, plan) for name, values in layers.items()},
+        "par_of_recorded": balance(placement, loads, routing=plan.routing).mean_par,
         "par_to_expect": par_to_expect(placement, loads, plan.routing),
         "doubts": doubts(loads),
         "bounds": {locality: plan.mean_of(bound) for locality, bound in bounds.items()},
@@ -157,6 +159,7 @@ def print_summary(summary: dict[str, Any]) -> None:
     print_line("No placement that these settings allow gets below the bound.")
     if summary["scenarios"] > 1:
         print_line("Both are means over the windows planned for, the bound of a plan for each.")
+        print_line(f"Over the recorded windows, all alike, it is {summary['par_of_recorded']:.4f}.")
     print_what_times_are(summary["cost"], beyond_measured(summary["times"]))
     print_files({summary["output"]: summary["written"], summary["report"]: "report", summary["png"]: "picture"})
 

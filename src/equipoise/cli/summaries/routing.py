@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
+from equipoise.cli.summaries.par import par_in_summary
 from equipoise.cli.summaries.timing import (
     beyond_measured,
     cost_in_words,
@@ -20,7 +21,6 @@ from equipoise.timing.layer_time import layer_time
 
 if TYPE_CHECKING:
     from equipoise.loads import Loads
-    from equipoise.serving.balance import Balance
     from equipoise.serving.best_split import Split
     from equipoise.timing.batch import Batch
 
@@ -43,11 +43,11 @@ def summary(
     placement, total = split.placement, loads.sum()
 
     def judged(name: Routing) -> dict[str, Any]:
-        found = _par(balance(placement, total, routing=name, batch=None if name == FILLED else drawn.tokens))
+        found = par_in_summary(balance(placement, total, routing=name, batch=None if name == FILLED else drawn.tokens))
         found["times"] = [figures_of(one, layer_time(placement, total, one, routing=name)) for one in batches]
         if drawn.picks:
             in_batches = balance(placement, total, routing=name, batch=drawn.tokens, picks=drawn.picks)
-            found["in_batches"] = _par(in_batches)
+            found["in_batches"] = par_in_summary(in_batches)
         return found
 
     return {
@@ -100,8 +100,3 @@ def _row(name: str, par: dict[str, Any]) -> tuple[str, ...]:
     in_batches = [f"{par['in_batches']['mean']:.4f}"] if "in_batches" in par else []
     times = [f"{time['mean']:.1f}" for time in par["times"]]
     return name, f"{par['mean']:.4f}", f"{par['worst']:.4f}", *in_batches, *times
-
-
-def _par(result: Balance) -> dict[str, Any]:
-    par = result.par[0]
-    return {"mean": float(par.mean()), "worst": float(par.max()), "by_layer": par.tolist()}
