@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 
@@ -36,6 +37,25 @@ def test_the_plan_is_that_of_plan_within_the_limits():
 def test_the_first_plan_has_nothing_live_to_be_limited_by():
     found = replanned(EngineCall(LOADS, CLUSTER, 4, None), Settings(max_moves=0, min_gain=0.5), LOG)
     np.testing.assert_array_equal(found.phy2log, plan(LOADS, CLUSTER, groups=4).placement.phy2log)
+
+
+def test_the_log_is_json_where_that_is_asked_for_and_says_the_same(caplog):
+    caplog.set_level(logging.INFO)
+    call = EngineCall(LOADS, CLUSTER, 1, LIVE)
+    for asked in (False, True):
+        replanned(call, Settings(log_json=asked), LOG)
+    words, figures = caplog.messages[0], json.loads(caplog.messages[1])
+    assert (figures["equipoise"], figures["layers"], figures["gpus"]) == ("re-planned", 3, 8)
+    assert f"PAR {figures['par_before']:.4f} -> {figures['par']:.4f}, {figures['moves']} moves" in words
+    assert words.endswith(f"settings {figures['settings']}, placement {figures['placement']}")
+
+
+def test_every_expert_is_on_as_many_gpus_as_the_settings_say():
+    cluster = Cluster(gpus=8, nodes=2, slots_per_gpu=5)
+    for across, spread in (("gpus", 2), ("nodes", 2)):
+        limits = Settings(min_replicas=spread, across=across, effort="fast")
+        found = replanned(EngineCall(LOADS, cluster, 1, None), limits, LOG)
+        assert found.spread(across).min() == spread
 
 
 def test_settings_of_locality_do_not_matter_without_groups():

@@ -9,7 +9,17 @@ from equipoise.engines.settings import Settings, read_settings
 from equipoise.timing.known_models import MODELS
 
 ALL = Settings(
-    max_moves=0.05, min_gain=0.01, locality="soft", off_node=0.08, routing="filled", floor=99, forecast="last"
+    max_moves=0.05,
+    min_gain=0.01,
+    locality="soft",
+    off_node=0.08,
+    routing="filled",
+    floor=99,
+    forecast="last",
+    effort="fast",
+    min_replicas=2,
+    across="nodes",
+    log_json=True,
 )
 
 
@@ -27,6 +37,10 @@ def test_variables_name_every_setting():
             "EQUIPOISE_ROUTING": "filled",
             "EQUIPOISE_FLOOR": "99",
             "EQUIPOISE_FORECAST": "last",
+            "EQUIPOISE_EFFORT": "fast",
+            "EQUIPOISE_MIN_REPLICAS": "2",
+            "EQUIPOISE_ACROSS": "nodes",
+            "EQUIPOISE_LOG_JSON": "1",
         }
     )
     assert found == ALL
@@ -35,6 +49,7 @@ def test_variables_name_every_setting():
 def test_a_file_names_them_too(tmp_path):
     path = tmp_path / "equipoise.toml"
     plan, route = 'max_moves = "5%"\nmin_gain = 0.01\n', 'routing = "filled"\nfloor = 99\nforecast = "last"\n'
+    plan += 'effort = "fast"\nmin_replicas = 2\nacross = "nodes"\nlog_json = true\n'
     path.write_text(plan + 'locality = "soft"\noff_node = "8%"\n' + route)
     assert read_settings({"EQUIPOISE_SETTINGS": str(path)}) == ALL
 
@@ -57,8 +72,11 @@ def test_the_floor_may_come_from_a_cost(tmp_path):
     [
         ({"EQUIPOISE_MAX_MOVE": "5%"}, "EQUIPOISE_MAX_MOVE is no setting; did you mean EQUIPOISE_MAX_MOVES?"),
         ({"EQUIPOISE_X": "5%"}, "EQUIPOISE_X is no setting; expected EQUIPOISE_MAX_MOVES, EQUIPOISE_MIN_GAIN, "),
+        ({"EQUIPOISE_MIN_REPLICAS": "0"}, "EQUIPOISE_MIN_REPLICAS: it is 0; expected a whole number of at least 1"),
+        ({"EQUIPOISE_LOG_JSON": "maybe"}, "EQUIPOISE_LOG_JSON: it is 'maybe'; expected '1', 'true', '0', 'false'"),
+        ({"EQUIPOISE_EFFORT": "most"}, "EQUIPOISE_EFFORT: it is 'most'; expected 'fast', 'default', 'thorough'"),
         ({"EQUIPOISE_MAX_MOVES": "few"}, "EQUIPOISE_MAX_MOVES: 'few' is no number of moves"),
-        ({"EQUIPOISE_MAX_MOVES": "0.05"}, "EQUIPOISE_MAX_MOVES: '0.05' is no number of moves"),
+        ({"EQUIPOISE_MAX_MOVES": "1.5"}, "EQUIPOISE_MAX_MOVES: '1.5' is no share"),
         ({"EQUIPOISE_MAX_MOVES": "-1"}, "EQUIPOISE_MAX_MOVES: '-1' is no number of moves"),
         ({"EQUIPOISE_MIN_GAIN": "101%"}, "EQUIPOISE_MIN_GAIN: '101%' is no share"),
         ({"EQUIPOISE_OFF_NODE": ""}, "EQUIPOISE_OFF_NODE: '' is no share"),

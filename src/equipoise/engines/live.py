@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass, replace
 from functools import cache
@@ -112,7 +113,8 @@ def replanned(call: EngineCall, settings: Settings, log: Logger) -> Placement:
         prepare(call.routing)
         start = perf_counter()
         result = _plan(call, settings)
-        log.info("%s", _line(result, call, settings, perf_counter() - start))
+        figures = _figures(result, call, settings, perf_counter() - start)
+        log.info("%s", json.dumps(figures) if settings.log_json else _in_words(figures))
     except Exception:
         log.exception(
             "Equipoise could not plan; the experts stay where they are, or go in order where they cannot stay"
@@ -143,6 +145,9 @@ def _plan(call: EngineCall, settings: Settings) -> Plan:
         off_node=off_node,
         current=current,
         routing=call.routing,
+        effort=settings.effort,
+        min_replicas=settings.min_replicas,
+        across=settings.across,
         **(settings.limits if current else {}),
     )
 
@@ -179,14 +184,30 @@ def _in_order(call: EngineCall) -> Placement:
     return placement
 
 
-def _line(result: Plan, call: EngineCall, settings: Settings, seconds: float) -> str:
+def _figures(result: Plan, call: EngineCall, settings: Settings, seconds: float) -> dict[str, Any]:
     """Return what the log says of a plan; ranks that say different digests have plans that do not fit together."""
     placement = result.placement
-    done = "planned" if call.live is None else "re-planned"
-    declined = "" if result.declined is None else f" (PAR {result.declined:.4f} was not worth its moves)"
+    return {
+        "equipoise": "planned" if call.live is None else "re-planned",
+        "layers": placement.layers,
+        "gpus": len(placement.cluster.live),
+        "milliseconds": round(1000 * seconds, 1),
+        "par_before": result.mean_of(result.par_before),
+        "par": result.mean_of(result.par),
+        "moves": int(result.moves.sum()),
+        "moved_share": result.moved_share,
+        "declined_par": result.declined,
+        "settings": settings.digest,
+        "placement": sha256(placement.phy2log.tobytes()).hexdigest()[:8],
+    }
+
+
+def _in_words(figures: dict[str, Any]) -> str:
+    declined = figures["declined_par"]
+    not_worth_it = "" if declined is None else f" (PAR {declined:.4f} was not worth its moves)"
     return (
-        f"Equipoise {done} {placement.layers} layers on {len(placement.cluster.live)} GPUs in {1000 * seconds:.0f} ms: "
-        f"PAR {result.mean_of(result.par_before):.4f} -> {result.mean_of(result.par):.4f}, "
-        f"{result.moves.sum()} moves, {result.moved_share:.1%} of the slots"
-        f"{declined}; settings {settings.digest}, placement {sha256(placement.phy2log.tobytes()).hexdigest()[:8]}"
+        f"Equipoise {figures['equipoise']} {figures['layers']} layers on {figures['gpus']} GPUs in "
+        f"{figures['milliseconds']:.0f} ms: PAR {figures['par_before']:.4f} -> {figures['par']:.4f}, "
+        f"{figures['moves']} moves, {figures['moved_share']:.1%} of the slots{not_worth_it}; settings "
+        f"{figures['settings']}, placement {figures['placement']}"
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cached_property
 from hashlib import sha256
@@ -11,11 +11,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from equipoise.errors import InputError, check_choice, check_share, setting, unquoted
+from equipoise.errors import InputError, check_choice, check_count, check_share, setting, unquoted
 from equipoise.forecasting.forecast import AUTO, Method
 from equipoise.formats import read_cost
 from equipoise.formats.files.refusals import naming
-from equipoise.placement import Locality
+from equipoise.placement import Across, Locality
+from equipoise.planning.effort import Effort
 from equipoise.planning.request import PlannedRouting, checked_locality
 from equipoise.router.rules import FLOOR
 from equipoise.units import moves_of, share_of
@@ -30,6 +31,7 @@ else:
 
 PREFIX = "EQUIPOISE_"
 FILE = "EQUIPOISE_SETTINGS"
+TRUTHS = {"1": True, "true": True, "0": False, "false": False}
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,12 @@ class Settings:
         Picks, of all GPUs together, up to which the router does not split an expert.
     forecast : str
         What stands for the traffic to come; see :func:`equipoise.forecasting.forecast.forecast`.
+    effort : "fast", "default" or "thorough"
+        How long to search.
+    min_replicas, across : int, "gpus" or "nodes"
+        On how many of these every expert is to be.
+    log_json : bool
+        Whether the log says a plan as one JSON object instead of words; ranks may differ in that alone.
 
     Raises
     ------
@@ -73,11 +81,18 @@ class Settings:
     routing: PlannedRouting = "even"
     floor: int = FLOOR
     forecast: Method = AUTO
+    effort: Effort = "default"
+    min_replicas: int = 1
+    across: Across = "gpus"
+    log_json: bool = field(default=False, repr=False)
 
     def __post_init__(self) -> None:
         check_share(setting("min_gain"), self.min_gain)
         check_choice(setting("forecast"), self.forecast, get_args(Method))
         check_choice(setting("routing"), self.routing, get_args(PlannedRouting))
+        check_choice(setting("effort"), self.effort, get_args(Effort))
+        check_count(setting("min_replicas"), self.min_replicas)
+        check_choice(setting("across"), self.across, get_args(Across))
         checked_locality(self.locality, self.off_node, groups=2)
 
     @property
@@ -171,6 +186,15 @@ def _one_of(choices: tuple[str, ...]) -> Callable[[str], str]:
     return chosen
 
 
+def _count_of(text: str) -> int:
+    return check_count("it", int(text) if text.isdecimal() else text)
+
+
+def _truth_of(text: str) -> bool:
+    check_choice("it", text.lower(), TRUTHS)
+    return TRUTHS[text.lower()]
+
+
 def _floor_of(text: str) -> int:
     """Return a number of picks, or what a file of a cost says."""
     if text.isdecimal():
@@ -191,4 +215,8 @@ MEANING: dict[str, Callable[[str], Any]] = {
     "routing": _one_of(get_args(PlannedRouting)),
     "floor": _floor_of,
     "forecast": _one_of(get_args(Method)),
+    "effort": _one_of(get_args(Effort)),
+    "min_replicas": _count_of,
+    "across": _one_of(get_args(Across)),
+    "log_json": _truth_of,
 }
