@@ -116,7 +116,7 @@ def test_what_is_planned_for_is_what_the_library_expects(tmp_path, method):
     table = " ".join(equipoise(*arguments).stdout.split())
     assert ", ".join(f"{name} in {layers} layer{'s' * (layers > 1)}" for name, layers in found.used().items()) in table
     best = sorted(figures["backtest"].items(), key=lambda tested: tested[1])[:3]
-    in_words = "PAR in the past: " + ", ".join(f"{name} {par:.3f}" for name, par in best)
+    in_words = "backtest PAR: " + ", ".join(f"{name} {par:.3f}" for name, par in best)
     assert (in_words in table) == (method == "auto")
     assert (" ms, the backtest of the forecasts included after " in table) == (method == "auto")
     assert ("Both are means over the windows planned for" in table) == (found.scenarios.windows > 1)

@@ -11,6 +11,7 @@ from equipoise.cli.options.formats import FileGpus, FileNodes, FromFormats, sour
 from equipoise.cli.options.layers import FirstMoeLayer, LayerOptions, MoeLayers
 from equipoise.cli.options.loads import AskedExperts, AskedWindows, LoadsOptions, named_recordings
 from equipoise.cli.options.model import AskedModel, ModelOptions
+from equipoise.cli.options.panels import OUTPUT
 from equipoise.cli.options.timing import AskedCost, AskedDtype, AskedGpu, TimingOptions, Tokens, TopK
 from equipoise.cli.options.values import parse_size
 
@@ -45,7 +46,10 @@ def diff(
     tokens: Tokens = None,
     top_k: TopK = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object, with the figures of every layer and link.")
+        bool,
+        typer.Option(
+            "--json", help="Print one JSON object, with the figures of every layer and link.", rich_help_panel=OUTPUT
+        ),
     ] = False,
 ) -> None:
     """Show what moves between two placements, over which links, in how many batches, and what that is worth."""

@@ -22,6 +22,7 @@ from equipoise.cli.options.loads import (
     recordings_in_title,
 )
 from equipoise.cli.options.model import AskedModel, ModelOptions
+from equipoise.cli.options.panels import CLUSTER, LOCALITY, OUTPUT, PLANNING, REPLANNING
 from equipoise.cli.options.planning import (  # noqa: TC001 - Typer reads the annotations when it runs
     AskedAcross,
     AskedEffort,
@@ -45,7 +46,10 @@ def plan(
             show_default=False,
         ),
     ] = None,
-    gpus: Annotated[int | None, typer.Option(min=1, help="GPUs in all; needed with LOADS but no --current.")] = None,
+    gpus: Annotated[
+        int | None,
+        typer.Option(min=1, help="GPUs in all; needed with LOADS but no --current.", rich_help_panel=CLUSTER),
+    ] = None,
     nodes: Nodes = None,
     redundant: Redundant = None,
     slots: Slots = None,
@@ -53,33 +57,48 @@ def plan(
     groups: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Expert groups, each at home on a node; otherwise as --current or --model has them, or 1."
+            min=1,
+            help="Expert groups, each at home on a node; otherwise as --current or --model has them, or 1.",
+            rich_help_panel=LOCALITY,
         ),
     ] = None,
     model: AskedModel = None,
     locality: AskedLocality = None,
     off_node: OffNode = None,
     current: Annotated[
-        Path | None, typer.Option(help="The placement that is live, to change as little as pays.")
+        Path | None,
+        typer.Option(help="The placement that is live, to change as little as pays.", rich_help_panel=REPLANNING),
     ] = None,
     max_moves: Annotated[
         float | None,
         typer.Option(
-            parser=parse_moves, metavar="MOVES", help="Moves from --current at most: a number, or 10% of the slots."
+            parser=parse_moves,
+            metavar="MOVES",
+            help="Moves from --current at most: a number, or 10% of the slots.",
+            rich_help_panel=REPLANNING,
         ),
     ] = None,
     min_gain: Annotated[
-        float, typer.Option(parser=parse_share, metavar="SHARE", help="Move nothing for less than this fall of PAR.")
+        float,
+        typer.Option(
+            parser=parse_share,
+            metavar="SHARE",
+            help="Move nothing for less than this fall of PAR.",
+            rich_help_panel=REPLANNING,
+        ),
     ] = "0%",  # type: ignore[assignment]  # Typer parses the default too
     min_replicas: MinReplicas = 1,
     across: AskedAcross = "gpus",
     forecast: AskedForecast = "auto",
     routing: Annotated[
-        PlannedRouting, typer.Option(help="Whether replicas share evenly, as in engines, or a router fills.")
+        PlannedRouting,
+        typer.Option(help="Whether replicas share evenly, as in engines, or a router fills.", rich_help_panel=PLANNING),
     ] = "even",
     effort: AskedEffort = "default",
     workers: Workers = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the placement to this file.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write the placement to this file.", rich_help_panel=OUTPUT)
+    ] = None,
     source_formats: FromFormats = None,
     windows: AskedWindows = None,
     experts: AskedExperts = None,
@@ -92,10 +111,15 @@ def plan(
     dtype: AskedDtype = None,
     tokens: Tokens = None,
     top_k: TopK = None,
-    report: Annotated[Path | None, typer.Option(metavar="PAGE.html", help="Write a page about the plan.")] = None,
-    png: Annotated[Path | None, typer.Option(metavar="OUT.png", help="Draw the load of every GPU.")] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="PAGE.html", help="Write a page about the plan.", rich_help_panel=OUTPUT)
+    ] = None,
+    png: Annotated[
+        Path | None, typer.Option(metavar="OUT.png", help="Draw the load of every GPU.", rich_help_panel=OUTPUT)
+    ] = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object, with the figures of every layer.")
+        bool,
+        typer.Option("--json", help="Print one JSON object, with the figures of every layer.", rich_help_panel=OUTPUT),
     ] = False,
 ) -> None:
     """Plan where the experts live, for recorded loads or for a synthetic sample in DeepSeek-V3's shape."""

@@ -16,6 +16,7 @@ from equipoise.cli.options.formats import (
 from equipoise.cli.options.layers import FirstMoeLayer, LayerOptions, MoeLayers
 from equipoise.cli.options.loads import AskedExperts, AskedWindows, LoadsOptions, named_recordings
 from equipoise.cli.options.model import AskedModel, ModelOptions
+from equipoise.cli.options.panels import OUTPUT
 from equipoise.cli.options.timing import AskedCost, AskedDtype, AskedGpu, TimingOptions, Tokens, TopK
 
 
@@ -35,6 +36,7 @@ def routing(
             "-o",
             help="Write the best split of every expert's load over its replicas, as .npz or .pt.",
             show_default=False,
+            rich_help_panel=OUTPUT,
         ),
     ] = None,
     source_formats: FromFormats = None,
@@ -51,7 +53,7 @@ def routing(
     tokens: Tokens = None,
     top_k: TopK = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object, with the PAR of every layer.")
+        bool, typer.Option("--json", help="Print one JSON object, with the PAR of every layer.", rich_help_panel=OUTPUT)
     ] = False,
 ) -> None:
     """Show the balance that each engine's choice of replicas makes of a placement, and the best that any could."""

@@ -11,6 +11,7 @@ from equipoise.cli.options.formats import FileGpus, FileNodes, FromFormat  # noq
 from equipoise.cli.options.layers import FirstMoeLayer, LayerOptions, MoeLayers
 from equipoise.cli.options.loads import AskedExperts, AskedWindows, LoadsOptions, named_recordings
 from equipoise.cli.options.model import AskedModel, ModelOptions
+from equipoise.cli.options.panels import OUTPUT
 
 
 def show(
@@ -34,7 +35,9 @@ def show(
             show_default=False,
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, with all figures.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object, with all figures.", rich_help_panel=OUTPUT)
+    ] = False,
 ) -> None:
     """Show what recorded loads or a placement hold; a placement of Equipoise that is not valid is an error."""
     from equipoise.cli.summaries import loads, placement

@@ -17,6 +17,7 @@ from equipoise.cli.options.loads import (
     recordings_in_title,
 )
 from equipoise.cli.options.model import AskedModel, ModelOptions
+from equipoise.cli.options.panels import CLUSTER, LOCALITY, OUTPUT, PLANNING, REPLANNING
 from equipoise.cli.options.planning import AskedEffort, AskedForecast, AskedLocality, OffNode, Workers  # noqa: TC001
 from equipoise.cli.options.routing import parse_routing
 from equipoise.cli.options.timing import AskedCost, AskedDtype, AskedGpu, TimingOptions, Tokens, TopK
@@ -34,13 +35,20 @@ def simulate(
             show_default=False,
         ),
     ] = None,
-    gpus: Annotated[int | None, typer.Option(min=1, help="GPUs in all; needed with TRACE.")] = None,
+    gpus: Annotated[
+        int | None, typer.Option(min=1, help="GPUs in all; needed with TRACE.", rich_help_panel=CLUSTER)
+    ] = None,
     nodes: Nodes = None,
     redundant: Redundant = None,
     slots: Slots = None,
     dead: Dead = None,
     groups: Annotated[
-        int | None, typer.Option(min=1, help="Expert groups, each at home on a node; otherwise as --model has, or 1.")
+        int | None,
+        typer.Option(
+            min=1,
+            help="Expert groups, each at home on a node; otherwise as --model has, or 1.",
+            rich_help_panel=LOCALITY,
+        ),
     ] = None,
     model: AskedModel = None,
     locality: AskedLocality = None,
@@ -53,6 +61,7 @@ def simulate(
             parser=parse_moves,
             metavar="MOVES",
             help="Moves of a decision at most: a number, or 5% of the slots; may be repeated, each is a policy.",
+            rich_help_panel=REPLANNING,
         ),
     ] = ["5%"],  # type: ignore[list-item]  # noqa: B006 - Typer parses the default too, and changes nothing
     forecast: AskedForecast = "auto",
@@ -81,7 +90,10 @@ def simulate(
         int, typer.Option(parser=parse_size, metavar="SIZE", help="What a GPU sends to other nodes in a second.")
     ] = "50GB",  # type: ignore[assignment]
     routing: Annotated[
-        str, typer.Option(parser=parse_routing, metavar="RULE", help="Which replica a token goes to.")
+        str,
+        typer.Option(
+            parser=parse_routing, metavar="RULE", help="Which replica a token goes to.", rich_help_panel=PLANNING
+        ),
     ] = "even",
     loads_format: FromFormat = None,
     windows: AskedWindows = None,
@@ -91,10 +103,16 @@ def simulate(
     dtype: AskedDtype = None,
     tokens: Tokens = None,
     top_k: TopK = None,
-    report: Annotated[Path | None, typer.Option(metavar="PAGE.html", help="Write a page about the replays.")] = None,
-    png: Annotated[Path | None, typer.Option(metavar="OUT.png", help="Draw PAR, moves and stall over time.")] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="PAGE.html", help="Write a page about the replays.", rich_help_panel=OUTPUT)
+    ] = None,
+    png: Annotated[
+        Path | None,
+        typer.Option(metavar="OUT.png", help="Draw PAR, moves and stall over time.", rich_help_panel=OUTPUT),
+    ] = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object, with the figures of every window.")
+        bool,
+        typer.Option("--json", help="Print one JSON object, with the figures of every window.", rich_help_panel=OUTPUT),
     ] = False,
 ) -> None:
     """Replay a trace, or a synthetic sample, and compare policies: when to plan again, and how much to move."""

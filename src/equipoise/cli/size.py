@@ -16,6 +16,7 @@ from equipoise.cli.options.loads import (
     recordings_in_title,
 )
 from equipoise.cli.options.model import AskedModel, ModelOptions
+from equipoise.cli.options.panels import CLUSTER, OUTPUT, PLANNING
 from equipoise.cli.options.planning import AskedEffort  # noqa: TC001
 from equipoise.cli.options.routing import parse_routing
 from equipoise.cli.options.timing import AskedCost, AskedDtype, AskedGpu, TimingOptions, Tokens, TopK
@@ -47,7 +48,10 @@ def size(
         _counts("SLOTS", "Slots of a GPU, with commas; otherwise the fewest that hold the experts, and 1 and 2 more."),
     ] = None,
     gpus_per_node: Annotated[
-        int | None, typer.Option(min=1, help="GPUs of a node; otherwise all are on one.", show_default=False)
+        int | None,
+        typer.Option(
+            min=1, help="GPUs of a node; otherwise all are on one.", show_default=False, rich_help_panel=CLUSTER
+        ),
     ] = None,
     groups: Annotated[
         Counts | None,
@@ -55,7 +59,12 @@ def size(
     ] = None,
     routing: Annotated[
         list[str],
-        typer.Option(parser=parse_routing, metavar="RULE", help="Which replica a token goes to; may be repeated."),
+        typer.Option(
+            parser=parse_routing,
+            metavar="RULE",
+            help="Which replica a token goes to; may be repeated.",
+            rich_help_panel=PLANNING,
+        ),
     ] = ["even"],  # noqa: B006 - Typer changes nothing
     model: AskedModel = None,
     cost: AskedCost = None,
@@ -80,9 +89,13 @@ def size(
     loads_format: FromFormat = None,
     windows: AskedWindows = None,
     experts: AskedExperts = None,
-    csv: Annotated[Path | None, typer.Option(metavar="OUT.csv", help="Write all figures to this file.")] = None,
-    report: Annotated[Path | None, typer.Option(metavar="PAGE.html", help="Write a page with the curves.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    csv: Annotated[
+        Path | None, typer.Option(metavar="OUT.csv", help="Write all figures to this file.", rich_help_panel=OUTPUT)
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="PAGE.html", help="Write a page with the curves.", rich_help_panel=OUTPUT)
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.", rich_help_panel=OUTPUT)] = False,
 ) -> None:
     """Say how many slots to have, over how many GPUs: PAR of the traffic to come, layer time and memory."""
     if not recordings:

@@ -7,15 +7,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from equipoise.cli.options.panels import CLUSTER
 from equipoise.cluster import Cluster
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-Nodes = Annotated[int | None, typer.Option(min=1, help="Nodes they are in; otherwise 1.")]
-Redundant = Annotated[int | None, typer.Option(min=0, help="Slots of a layer beyond one for each expert; otherwise 0.")]
-Slots = Annotated[int | None, typer.Option(min=1, help="Slots of a layer in all, instead of --redundant.")]
-Dead = Annotated[list[int] | None, typer.Option(min=0, metavar="GPU", help="A GPU that failed; may be repeated.")]
+Nodes = Annotated[int | None, typer.Option(min=1, help="Nodes they are in; otherwise 1.", rich_help_panel=CLUSTER)]
+Redundant = Annotated[
+    int | None,
+    typer.Option(min=0, help="Slots of a layer beyond one for each expert; otherwise 0.", rich_help_panel=CLUSTER),
+]
+Slots = Annotated[
+    int | None, typer.Option(min=1, help="Slots of a layer in all, instead of --redundant.", rich_help_panel=CLUSTER)
+]
+Dead = Annotated[
+    list[int] | None,
+    typer.Option(min=0, metavar="GPU", help="A GPU that failed; may be repeated.", rich_help_panel=CLUSTER),
+]
 SAMPLE = Cluster(gpus=32, nodes=4, slots_per_gpu=9)
 
 

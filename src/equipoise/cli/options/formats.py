@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from equipoise.cli.options.panels import CLUSTER, OUTPUT, READING
 from equipoise.formats.files.refusals import shown
 from equipoise.formats.registry import LOADS, LOADS_WRITTEN, PLACEMENTS
 
@@ -34,8 +35,10 @@ def parse_format(text: str) -> str:
     return text
 
 
-def _format(option: str, text: str) -> Any:
-    return typer.Option(option, parser=parse_format, metavar="FORMAT", help=text, show_default=False)
+def _format(option: str, text: str, panel: str = READING) -> Any:
+    return typer.Option(
+        option, parser=parse_format, metavar="FORMAT", help=text, show_default=False, rich_help_panel=panel
+    )
 
 
 FromFormat = Annotated[str | None, _format("--from", "Format of what is read; otherwise its content says.")]
@@ -46,7 +49,7 @@ FromFormats = Annotated[
     ),
 ]
 ToPlacement = Annotated[
-    str | None, _format("--to", f"Format of the placement: {', '.join(PLACEMENTS)}; otherwise the suffix says.")
+    str | None, _format("--to", f"Format of the placement: {', '.join(PLACEMENTS)}; otherwise the suffix says.", OUTPUT)
 ]
 ToFormat = Annotated[
     str | None,
@@ -54,6 +57,7 @@ ToFormat = Annotated[
         "--to",
         f"Format of OUT: for loads {', '.join(LOADS_WRITTEN)}, for placements {', '.join(PLACEMENTS)}; otherwise the "
         "suffix says.",
+        OUTPUT,
     ),
 ]
 
@@ -79,8 +83,12 @@ def _format_among(asked: list[str] | None, formats: Mapping[str, object], kind: 
 
 
 FileGpus = Annotated[
-    int | None, typer.Option("--gpus", min=1, help="GPUs in all, where a placement's file does not say.")
+    int | None,
+    typer.Option("--gpus", min=1, help="GPUs in all, where a placement's file does not say.", rich_help_panel=CLUSTER),
 ]
 FileNodes = Annotated[
-    int | None, typer.Option("--nodes", min=1, help="Nodes they are in, where the file does not say; otherwise 1.")
+    int | None,
+    typer.Option(
+        "--nodes", min=1, help="Nodes they are in, where the file does not say; otherwise 1.", rich_help_panel=CLUSTER
+    ),
 ]

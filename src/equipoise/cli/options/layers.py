@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from equipoise.cli.options.panels import MODEL
+
 if TYPE_CHECKING:
     from equipoise.cli.options.model import ModelOptions
     from equipoise.formats import Deployment
@@ -43,7 +45,9 @@ def parse_layers(text: str) -> Layers:
 FirstMoeLayer = Annotated[
     int | None,
     typer.Option(
-        min=0, help="Dense layers before the first with experts, for engines that count them; otherwise as --model has."
+        min=0,
+        help="Dense layers before the first with experts, for engines that count them; otherwise as --model has.",
+        rich_help_panel=MODEL,
     ),
 ]
 MoeLayers = Annotated[
@@ -53,11 +57,16 @@ MoeLayers = Annotated[
         metavar="LAYERS",
         help="The decoder layers with experts, such as 1,3,5,7; otherwise those from --first-moe-layer on.",
         show_default=False,
+        rich_help_panel=MODEL,
     ),
 ]
 NumLayers = Annotated[
     int | None,
-    typer.Option(min=1, help="Decoder layers in all, for SGLang and TensorRT-LLM; otherwise as --model has."),
+    typer.Option(
+        min=1,
+        help="Decoder layers in all, for SGLang and TensorRT-LLM; otherwise as --model has.",
+        rich_help_panel=MODEL,
+    ),
 ]
 
 
@@ -93,18 +102,18 @@ class LayerOptions:
     def to_write(self, placement: Placement, written: str) -> Deployment:
         """Return it for a placement that is written in a format.
 
-        The model's layers are not the placement's where that knows its own or has dense ones too. If their numbers do
-        not fit, they are needed only for files that have other layers.
+        The model's layers are not the placement's where that knows its own or has dense ones too; of fewer layers they
+        are the first. If there are not enough, they are needed only for files that have other layers.
         """
         from equipoise.formats.registry import PLACEMENTS
 
         deployment = self.deployment()
-        numbers = deployment.moe_layers or ()
-        fit = len(numbers) == placement.layers
+        if not self._open or deployment.moe_layers is None:
+            return deployment
+        numbers = deployment.moe_layers[: placement.layers]
         has_its_own = placement.decoder_layers is not None or placement.layers == deployment.num_layers
-        if self._open and (has_its_own or not (fit or PLACEMENTS[written].padded)):
-            return replace(deployment, moe_layers=None)
-        return deployment
+        enough = len(numbers) == placement.layers or PLACEMENTS[written].padded
+        return replace(deployment, moe_layers=numbers if enough and not has_its_own else None)
 
     def numbered(self, loads: Loads) -> Loads:
         """Return the loads with the numbers of their layers, as options say them or else as the file has them.

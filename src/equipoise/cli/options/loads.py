@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from equipoise.cli.options.panels import READING
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
@@ -44,6 +46,7 @@ AskedWindows = Annotated[
         metavar="FROM:TO",
         help="Windows of the loads to keep, numbered from 0, without TO; otherwise all.",
         show_default=False,
+        rich_help_panel=READING,
     ),
 ]
 AskedExperts = Annotated[
@@ -53,6 +56,7 @@ AskedExperts = Annotated[
         min=1,
         help="Experts of a layer; what a recording has after them, as zero-computation experts, is left out.",
         show_default=False,
+        rich_help_panel=READING,
     ),
 ]
 

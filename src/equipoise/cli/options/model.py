@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from equipoise.cli.options.panels import MODEL
 from equipoise.cluster import tied_groups
 from equipoise.errors import InputError, setting
 
@@ -23,6 +24,7 @@ AskedModel = Annotated[
         metavar="MODEL",
         help="The model, by its name or its config.json: says its top-k, groups and decoder layers.",
         show_default=False,
+        rich_help_panel=MODEL,
     ),
 ]
 

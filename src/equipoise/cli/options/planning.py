@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from equipoise.cli.options.panels import LOCALITY, PLANNING
 from equipoise.cli.options.values import parse_share
 from equipoise.forecasting.forecast import Method
 from equipoise.placement import Across, Locality
@@ -18,21 +19,28 @@ AskedLocality = Annotated[
         help="Whether experts stay on their group's node (strict, where nothing else says otherwise), may be served on "
         "others too (soft), or live anywhere (none).",
         show_default=False,
+        rich_help_panel=LOCALITY,
     ),
 ]
 OffNode = Annotated[
     float | None,
     typer.Option(
-        parser=parse_share, metavar="SHARE", help="Load served off its node at most, such as 5%; makes it soft."
+        parser=parse_share,
+        metavar="SHARE",
+        help="Load served off its node at most, such as 5%; makes it soft.",
+        rich_help_panel=LOCALITY,
     ),
 ]
 MinReplicas = Annotated[
     int,
     typer.Option(
-        min=1, metavar="NUMBER", help="GPUs, or nodes, that every expert is on at least; 2 survive the loss of any one."
+        min=1,
+        metavar="NUMBER",
+        help="GPUs, or nodes, that every expert is on at least; 2 survive the loss of any one.",
+        rich_help_panel=PLANNING,
     ),
 ]
-AskedAcross = Annotated[Across, typer.Option("--across", help="What --min-replicas counts.")]
+AskedAcross = Annotated[Across, typer.Option("--across", help="What --min-replicas counts.", rich_help_panel=PLANNING)]
 AskedForecast = Annotated[
     Method,
     typer.Option(
@@ -40,7 +48,12 @@ AskedForecast = Annotated[
         metavar="METHOD",
         help="What of several windows to plan for: auto, by backtest; windows, recent, last, sum, average-1, "
         "average-4, deviation or factors.",
+        rich_help_panel=PLANNING,
     ),
 ]
-AskedEffort = Annotated[Effort, typer.Option("--effort", help="How far to search for better placements.")]
-Workers = Annotated[int | None, typer.Option(min=1, help="Threads; any number gives the same placement.")]
+AskedEffort = Annotated[
+    Effort, typer.Option("--effort", help="How far to search for better placements.", rich_help_panel=PLANNING)
+]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Threads; any number gives the same placement.", rich_help_panel=PLANNING)
+]

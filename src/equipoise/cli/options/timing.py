@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from equipoise.cli.options.panels import TIME
 from equipoise.cli.options.values import Counts, parse_counts
 from equipoise.timing.known_gpus import Dtype
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from equipoise.timing.expert_cost import ExpertCost
     from equipoise.timing.known_models import Model
 
-PANEL = "Layer time"
 DEFAULT_TOKENS = Counts((128, 4096))  # a batch of decode, and one of prefill
 
 AskedCost = Annotated[
@@ -25,7 +25,7 @@ AskedCost = Annotated[
         "--cost",
         help="What experts take: a file of equipoise measure, or CSV with tokens, microseconds.",
         show_default=False,
-        rich_help_panel=PANEL,
+        rich_help_panel=TIME,
     ),
 ]
 AskedGpu = Annotated[
@@ -35,12 +35,12 @@ AskedGpu = Annotated[
         metavar="NAME",
         help="Instead of --cost: what a GPU such as H100 does at best with the experts of --model.",
         show_default=False,
-        rich_help_panel=PANEL,
+        rich_help_panel=TIME,
     ),
 ]
 AskedDtype = Annotated[
     Dtype | None,
-    typer.Option("--dtype", help="The type of weights and tokens, with --gpu; otherwise bf16.", rich_help_panel=PANEL),
+    typer.Option("--dtype", help="The type of weights and tokens, with --gpu; otherwise bf16.", rich_help_panel=TIME),
 ]
 Tokens = Annotated[
     Counts | None,
@@ -49,14 +49,12 @@ Tokens = Annotated[
         metavar="TOKENS",
         help="Tokens that each GPU brings to a pass, several with commas; otherwise 128,4096.",
         show_default=False,
-        rich_help_panel=PANEL,
+        rich_help_panel=TIME,
     ),
 ]
 TopK = Annotated[
     int | None,
-    typer.Option(
-        min=1, help="Experts that a token selects; otherwise as --model or --cost has.", rich_help_panel=PANEL
-    ),
+    typer.Option(min=1, help="Experts that a token selects; otherwise as --model or --cost has.", rich_help_panel=TIME),
 ]
 
 

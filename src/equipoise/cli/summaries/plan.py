@@ -215,7 +215,7 @@ def _forecast_in_words(summary: dict[str, Any]) -> list[tuple[str, str]]:
     rows = [("forecast", ", ".join(used[:FORECASTS_PRINTED]) + (f", and {others} more" if others > 0 else ""))]
     if summary["backtest"]:
         best = sorted(summary["backtest"].items(), key=lambda tested: tested[1])[:FORECASTS_PRINTED]
-        rows.append(("", "PAR in the past: " + ", ".join(f"{method} {par:.3f}" for method, par in best)))
+        rows.append(("", "backtest PAR: " + ", ".join(f"{method} {par:.3f}" for method, par in best)))
     return rows
 
 
@@ -235,9 +235,9 @@ def _balance_rows(summary: dict[str, Any]) -> list[tuple[str, str, str, str]]:
 
 
 def _what_it_takes(summary: dict[str, Any]) -> list[tuple[str, str]]:
-    why = "of compiling, once" if summary["compiling_milliseconds"] else "of getting ready"
+    why = "of compiling, first run only" if summary["compiling_milliseconds"] else "of getting ready"
     back = ", the backtest of the forecasts included" if summary["backtest"] else ""
-    required = f"; {summary['required']} of them cannot be saved" if summary["required"] else ""
+    required = f"; {summary['required']} of them required" if summary["required"] else ""
     rows = [
         ("experts with copies", f"{summary['experts_with_copies']:.1f} in a layer"),
         ("duplicates", f"{counted(summary['duplicates'], 'expert')} twice on a GPU"),

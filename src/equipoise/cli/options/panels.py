@@ -1,0 +1,10 @@
+"""The panels that ``--help`` sorts options into, by what they are about."""
+
+READING = "Loads"
+MODEL = "Model and layers"
+CLUSTER = "Cluster"
+LOCALITY = "Locality"
+PLANNING = "Planning"
+REPLANNING = "Re-plan"
+TIME = "Layer time"
+OUTPUT = "Output"
