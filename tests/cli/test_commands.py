@@ -71,6 +71,15 @@ def test_an_output_that_cannot_be_written_is_an_error_of_one_line(arguments):
     assert result.stderr == "error: standard output cannot be written: No space left on device\n"
 
 
+def test_a_placement_goes_to_standard_output_and_through_a_pipe():
+    planned = run("plan", "--effort", "fast", "-o", "-")
+    assert (planned.returncode, planned.stderr) == (0, "")
+    converted = run("convert", "-", "-", "--to", "tensorrt-llm", input=planned.stdout)
+    assert (converted.returncode, converted.stderr) == (0, "")
+    layer = json.dumps(json.loads(planned.stdout)["physical_to_logical_map"][0], separators=(",", ":"))
+    assert f"\n  0: {layer}\n" in converted.stdout
+
+
 def test_a_name_with_an_escape_sequence_is_spelled_out(tmp_path):
     path = tmp_path / "a\x1b[31mred.json"
     assert r"a\x1b[31mred.json: No such file" in run("show", str(path)).stderr

@@ -84,8 +84,6 @@ def test_unknown_formats_are_refused_with_a_list_of_the_known(tmp_path):
     ("file", "name"),
     [
         ("new.json", "equipoise"),
-        ("new", "equipoise"),
-        ("new.txt", "equipoise"),
         ("new.yaml", "tensorrt-llm"),
         ("new.yml", "tensorrt-llm"),
         ("new.npy", "omni-infer"),
@@ -106,6 +104,8 @@ def test_the_suffix_says_for_which_engine_a_placement_is_written(tmp_path, file,
         ("tensorrt-llm", "x.json", r"tensorrt-llm takes files that end in \.yaml or \.yml$"),
         ("omni-infer", "x.npz", r"omni-infer takes files that end in \.npy$"),
         (None, "x.csv", "such files hold loads, not a placement"),
+        (None, "x.pt", r"x\.pt: no placement's files end so; expected \.json, \.yaml or \.npy"),
+        (None, "x", "no placement's files end so"),
         (None, "missing/x.json", "there is no folder"),
     ],
 )

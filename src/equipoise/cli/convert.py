@@ -23,7 +23,7 @@ def convert(
         list[Path],
         typer.Argument(metavar="IN...", help="Loads, or a placement, of any format.", show_default=False),
     ],
-    output: Annotated[Path, typer.Argument(metavar="OUT", help="The file to write.", show_default=False)],
+    output: Annotated[Path, typer.Argument(metavar="OUT", help="The file to write; - is stdout.", show_default=False)],
     source_format: FromFormat = None,
     output_format: ToFormat = None,
     gpus: FileGpus = None,
@@ -36,7 +36,7 @@ def convert(
     experts: AskedExperts = None,
 ) -> None:
     """Convert loads or a placement to another format, such as an engine's."""
-    if output.resolve() in [source.resolve() for source in sources]:
+    if str(output) != "-" and output.resolve() in [source.resolve() for source in sources]:
         raise typer.BadParameter("the result would replace what is read", param_hint="OUT")
 
     from equipoise.cli.summaries.words import shape_in_words
@@ -48,7 +48,7 @@ def convert(
         write_loads,
         write_placement,
     )
-    from equipoise.formats.files.atomic import check_writable
+    from equipoise.formats.files.atomic import STANDARD_OUTPUT, check_writable
     from equipoise.formats.registry import PLACEMENTS
 
     check_writable(output)
@@ -73,4 +73,5 @@ def convert(
         written = write_loads(loads, output, output_format)
         shape = shape_in_words({"windows": loads.windows, "layers": loads.layers, "experts": loads.experts})
         holds = f"{shape}, in the format {written}"
-    print_files({str(output): holds})
+    if output != STANDARD_OUTPUT:
+        print_files({str(output): holds})

@@ -97,7 +97,13 @@ def plan(
     effort: AskedEffort = "default",
     workers: Workers = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write the placement to this file.", rich_help_panel=OUTPUT)
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Write the placement to this file; - is stdout, with nothing else on it.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
     source_formats: FromFormats = None,
     windows: AskedWindows = None,
@@ -130,6 +136,8 @@ def plan(
     if recordings and gpus is None and current is None:
         raise typer.BadParameter("say how many GPUs the recorded loads are planned for", param_hint="--gpus")
 
+    if as_json and str(output) == "-":
+        raise typer.BadParameter("the placement is on standard output; write it to a file", param_hint="--json")
     if output_format is not None and output is None:
         raise typer.BadParameter("say which file to write with --output", param_hint="--to")
 
@@ -142,6 +150,7 @@ def plan(
     from equipoise.cli.terminal.progress import progress_bar
     from equipoise.cli.terminal.stopwatch import stopwatch
     from equipoise.formats import check_placement_path, read_placement, write_placement
+    from equipoise.formats.files.atomic import STANDARD_OUTPUT
     from equipoise.planner import plan as plan_placement
     from equipoise.planner import warm_up
     from equipoise.planning.request import Request
@@ -211,5 +220,5 @@ def plan(
             save_picture(plan_figure(result), title, png)
     if as_json:
         print_json(found)
-    else:
+    elif output != STANDARD_OUTPUT:
         print_summary(found)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from equipoise.errors import InputError, check_choice, setting
+from equipoise.formats.files.atomic import STANDARD_OUTPUT
 from equipoise.formats.loads.csv_loads import encode_csv, is_csv, is_in_long_form, read_csv
 from equipoise.formats.loads.csv_ranks import is_csv_ranks, read_csv_ranks
 from equipoise.formats.loads.json_loads import is_json_loads, read_json_loads
@@ -250,6 +251,8 @@ def placement_format_to_write(path: Path, asked: str | None) -> str:
     if any(path.name.endswith(LOADS[name].written) for name in LOADS_WRITTEN):
         raise InputError("such files hold loads, not a placement; expected one that ends in .json, .yaml or .npy")
     by_suffix = [name for name, known in PLACEMENTS.items() if path.name.endswith(known.written)]
+    if path == STANDARD_OUTPUT:
+        return "equipoise"
     if not by_suffix:
         raise InputError("no placement's files end so; expected .json, .yaml or .npy, or the name of a format")
     return by_suffix[0] if len(by_suffix) == 1 else "equipoise"
@@ -259,6 +262,6 @@ def _fitting(path: Path, name: str, formats: Mapping[str, Format]) -> str:
     """Return the name, if it is a format whose files may have this path."""
     check_choice("format", name, formats)
     endings = formats[name].written
-    if endings and not path.name.endswith(endings):
+    if endings and path != STANDARD_OUTPUT and not path.name.endswith(endings):
         raise InputError(f"{name} takes files that end in {' or '.join(endings)}")
     return name

@@ -1,13 +1,16 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all; ``-`` is standard output."""
 
 from __future__ import annotations
 
 import os
 import secrets
+import sys
 from pathlib import Path
 
 from equipoise.errors import InputError
 from equipoise.formats.files.refusals import naming
+
+STANDARD_OUTPUT = Path("-")
 
 
 def check_writable(path: str | Path) -> None:
@@ -18,6 +21,8 @@ def check_writable(path: str | Path) -> None:
     InputError
         If its folder is missing or may not be written to, or the path is a folder or a device.
     """
+    if Path(path) == STANDARD_OUTPUT:
+        return
     target = Path(path).resolve()
     with naming(Path(path)):
         if target.exists() and not target.is_file():
@@ -38,13 +43,17 @@ def write_whole(path: str | Path, content: str | bytes) -> None:
     InputError
         If the file cannot be written; nothing is left behind.
     """
+    written = content.encode() if isinstance(content, str) else content
+    if Path(path) == STANDARD_OUTPUT:
+        sys.stdout.buffer.write(written)
+        return
     check_writable(path)
     target = Path(path).resolve()
     draft = target.with_name(f".equipoise-{secrets.token_hex(8)}")
     with naming(Path(path)):
         try:
             with draft.open("xb") as file:
-                file.write(content.encode() if isinstance(content, str) else content)
+                file.write(written)
                 file.flush()
                 os.fsync(file.fileno())
             draft.replace(target)
