@@ -112,7 +112,8 @@ def test_a_format_that_is_forced_says_what_the_file_is(tmp_path):
             1,
             "say --moe-layers or --first-moe-layer, not both",
         ),
-        (("loads.npy", "x.npz", "--gpus", "4"), 2, "loads have none, and these are loads"),
+        (("loads.npy", "x.npz", "--gpus", "4"), 2, "these are loads, which are of no cluster"),
+        (("own.json", "x.yaml", "--gpus", "8"), 2, "the placement has 4"),
         (("map.json", "x.yaml"), 1, "map.json: lists 8 slots but not which GPU they are on"),
     ],
 )

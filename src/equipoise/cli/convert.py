@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from equipoise.cli.options.cluster import refuse_other_cluster
 from equipoise.cli.options.formats import (  # noqa: TC001
     FileGpus,
     FileNodes,
@@ -61,14 +62,15 @@ def convert(
             raise typer.BadParameter("say one placement", param_hint="IN")
         placement = read_placement(sources[0], source_format, layers.deployment(gpus, nodes))
         named.check_experts(placement.experts, "placement")
+        refuse_other_cluster(gpus, nodes, placement.cluster)
         written = check_placement_path(output, output_format)
         deployment = layers.to_write(placement, written)
         write_placement(placement, output, written, deployment)
         holds = placement_in_words(placement, written, deployment)
     else:
-        for option, value in (("--gpus", gpus), ("--nodes", nodes), ("--num-layers", num_layers)):
-            if value is not None:
-                raise typer.BadParameter("loads have none, and these are loads", param_hint=option)
+        refuse_other_cluster(gpus, nodes, of=None)
+        if num_layers is not None:
+            raise typer.BadParameter("loads have the layers with experts alone", param_hint="--num-layers")
         loads = layers.numbered(LoadsOptions(source_format, named, windows, experts).read(sources))
         written = write_loads(loads, output, output_format)
         shape = shape_in_words({"windows": loads.windows, "layers": loads.layers, "experts": loads.experts})

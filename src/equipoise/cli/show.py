@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from equipoise.cli.options.cluster import refuse_other_cluster
 from equipoise.cli.options.formats import FileGpus, FileNodes, FromFormat  # noqa: TC001
 from equipoise.cli.options.layers import FirstMoeLayer, LayerOptions, MoeLayers
 from equipoise.cli.options.loads import AskedExperts, AskedWindows, LoadsOptions, named_recordings
@@ -52,6 +53,7 @@ def show(
             raise typer.BadParameter("say one placement", param_hint="FILE")
         read = read_placement(files[0], file_format, layers.deployment(gpus, nodes))
         named.check_experts(read.experts, "placement")
+        refuse_other_cluster(gpus, nodes, read.cluster)
         loads_options = LoadsOptions(None, named, windows, experts)
         recorded = loads_options.read(served) if served else None
         found = placement.summary(read) | placement.served_figures(read, recorded)
@@ -59,6 +61,7 @@ def show(
     else:
         if served:
             raise typer.BadParameter("loads are served with a placement, and this is none", param_hint="--loads")
+        refuse_other_cluster(gpus, nodes, of=None)
         found = loads.summary(layers.numbered(LoadsOptions(file_format, named, windows, experts).read(files)))
         print_summary = loads.print_summary
     if as_json:

@@ -61,3 +61,17 @@ class ClusterOptions:
         else:
             slots_per_gpu = like.slots_per_gpu
         return Cluster(gpus=gpus, nodes=nodes, slots_per_gpu=slots_per_gpu, dead=dead)
+
+
+def refuse_other_cluster(gpus: int | None, nodes: int | None, of: Cluster | None) -> None:
+    """Refuse a cluster that is said of a file and is not its own; loads have none.
+
+    Raises
+    ------
+    typer.BadParameter
+        Naming the option, and what the file has.
+    """
+    for option, asked, has in (("--gpus", gpus, of and of.gpus), ("--nodes", nodes, of and of.nodes)):
+        if asked not in (None, has):
+            what = f"the placement has {has}" if of else "these are loads, which are of no cluster"
+            raise typer.BadParameter(what, param_hint=option)
