@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from equipoise import Cluster, InputError
-from equipoise.cluster import nearest_divisors
+from equipoise.cluster import nearest_divisors, nearest_fit
+from equipoise.planning.request import Request
 
 counts = st.integers(1, 600)
 
@@ -51,6 +52,27 @@ def test_nearest_divisors_are_the_nearest(whole, wanted, multiple_of):
     ]
     if any(near):
         assert nearest_divisors(whole, wanted, multiple_of) == " or ".join(str(n) for n in near if n)
+
+
+@given(
+    experts=st.integers(1, 64),
+    gpus=st.integers(1, 24),
+    nodes=st.integers(1, 9),
+    groups=st.integers(1, 9),
+    slots=st.integers(1, 99),
+)
+def test_what_fits_is_taken_and_is_what_was_asked_where_that_fits(experts, gpus, nodes, groups, slots):
+    fit = nearest_fit(experts, gpus, nodes, groups, slots)
+    cluster = Cluster.for_slots(fit["slots"], experts=experts, gpus=gpus, nodes=fit["nodes"])
+    Request.checked([[1] * experts], cluster, groups=fit["groups"])
+    try:
+        Request.checked(
+            [[1] * experts], Cluster.for_slots(slots, experts=experts, gpus=gpus, nodes=nodes), groups=groups
+        )
+    except InputError:
+        assert fit != {"nodes": nodes, "groups": groups, "slots": slots}
+    else:
+        assert fit == {"nodes": nodes, "groups": groups, "slots": slots}
 
 
 def test_messages_say_what_to_use():

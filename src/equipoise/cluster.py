@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isqrt
+from math import isqrt, log
 from numbers import Integral
 from typing import TYPE_CHECKING
 
@@ -167,11 +167,36 @@ def nearest_divisors(whole: int, wanted: int, multiple_of: int = 1) -> str:
 
     They are multiples of ``multiple_of``; where there are none, the word is ``"1"``.
     """
-    small = [n for n in range(1, isqrt(whole) + 1) if whole % n == 0]
-    divisors = sorted(n for n in {*small, *(whole // n for n in small)} if n % multiple_of == 0)
+    divisors = [n for n in _divisors(whole) if n % multiple_of == 0]
     below = [n for n in divisors if n < wanted][-1:]
     above = [n for n in divisors if n > wanted][:1]
     return in_words(below + above or [1])
+
+
+def nearest_fit(experts: int, gpus: int, nodes: int, groups: int, slots: int) -> dict[str, int]:
+    """Return the nodes, groups and slots nearest to those that were asked for which fit these GPUs and each other.
+
+    Nodes divide GPUs and groups, groups the experts, and GPUs the slots. Of equally near ones the fewest are taken.
+
+    Examples
+    --------
+    >>> nearest_fit(256, gpus=30, nodes=4, groups=8, slots=288)
+    {'nodes': 2, 'groups': 8, 'slots': 300}
+    """
+    fitting = [
+        (abs(log(some_nodes / nodes)) + abs(log(some_groups / groups)), some_nodes, some_groups)
+        for some_nodes in _divisors(gpus)
+        for some_groups in _divisors(experts)
+        if some_groups % some_nodes == 0 or some_groups == 1
+    ]
+    _, some_nodes, some_groups = min(fitting)
+    least = -(-experts // gpus)
+    return {"nodes": some_nodes, "groups": some_groups, "slots": max(round(slots / gpus), least) * gpus}
+
+
+def _divisors(whole: int) -> list[int]:
+    small = [n for n in range(1, isqrt(whole) + 1) if whole % n == 0]
+    return sorted({*small, *(whole // n for n in small)})
 
 
 def in_words(numbers: Iterable[int]) -> str:

@@ -169,7 +169,11 @@ def test_wrong_usage_ends_with_2_and_names_the_option(loads, arguments, message)
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--gpus", "30"], "30 GPUs do not divide over 4 nodes; use 3 or 5 nodes"),
+        (["--gpus", "30", "--slots", "300"], "30 GPUs do not divide over 4 nodes; use 3 or 5 nodes"),
+        (
+            ["--gpus", "30", "--groups", "8"],
+            "30 GPUs do not divide over 4 nodes; use 3 or 5 nodes. All that was asked fits with --nodes 2 ",
+        ),
         (
             ["--redundant", "30"],
             "256 experts + 30 redundant = 286 slots do not divide over 32 GPUs; use 0, 32 or 64",

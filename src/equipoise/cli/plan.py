@@ -167,7 +167,7 @@ def plan(
     live = read_placement(current, placement_format, layers.deployment(gpus, nodes)) if current else None
     like = live.cluster if live else None if recordings else SAMPLE
     named.check_experts(loads.experts)
-    cluster = options.cluster(loads.experts, like)
+    cluster = options.cluster(loads.experts, like, groups)
     asked: dict[str, Any] = {
         "groups": groups if live else named.groups(groups, cluster),
         "locality": locality,

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from equipoise.cli.options.panels import CLUSTER
-from equipoise.cluster import Cluster
+from equipoise.cluster import Cluster, nearest_fit
+from equipoise.errors import InputError, setting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,16 +43,27 @@ class ClusterOptions:
         if self.slots is not None and self.redundant is not None:
             raise typer.BadParameter("say --slots or --redundant, not both", param_hint="--slots")
 
-    def cluster(self, experts: int, like: Cluster | None) -> Cluster:
+    def cluster(self, experts: int, like: Cluster | None, groups: int | None = None) -> Cluster:
         """Return the cluster for this many experts; what is left open is as in another cluster, if there is one.
 
         Raises
         ------
         InputError
-            If the options do not fit each other.
+            If the options do not fit each other. Where several must change, it says what would fit altogether.
         """
         gpus = self.gpus or (like.gpus if like else 1)
         nodes = self.nodes or (like.nodes if like else 1)
+        try:
+            return self._fitting(experts, like, gpus, nodes)
+        except InputError as error:
+            asked = {"nodes": nodes, "groups": groups or 1, "slots": self.slots or experts + (self.redundant or 0)}
+            fit = nearest_fit(experts, gpus, **asked)
+            others = [setting(name, number) for name, number in fit.items() if number != asked[name]]
+            if len(others) < 2:
+                raise
+            raise InputError(f"{error.args[0]}. All that was asked fits with {' '.join(others)}") from None
+
+    def _fitting(self, experts: int, like: Cluster | None, gpus: int, nodes: int) -> Cluster:
         dead = self.dead or (like.dead if like and not self.gpus else ())
         if self.slots is not None:
             slots_per_gpu = Cluster.for_slots(self.slots, experts=experts, gpus=gpus, nodes=nodes).slots_per_gpu
