@@ -63,7 +63,9 @@ def test_a_reader_that_leaves_is_no_error_to_speak_of():
         assert process.stderr.read() == b""
 
 
-@pytest.mark.parametrize("arguments", [["plan"], ["plan", "--json"], ["--help"], ["--version"]])
+@pytest.mark.parametrize(
+    "arguments", [["plan", "--effort", "fast"], ["plan", "--effort", "fast", "--json"], ["--help"]]
+)
 def test_an_output_that_cannot_be_written_is_an_error_of_one_line(arguments):
     with Path("/dev/full").open("wb") as full:
         result = subprocess.run([*COMMAND, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
