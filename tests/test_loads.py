@@ -91,3 +91,12 @@ def test_what_they_were_given_may_change_and_what_they_have_cannot(counts):
     assert (loads.counts == 1).all()
     with pytest.raises(ValueError, match="read-only"):
         loads.counts[0, 0, 0] = -1
+
+
+def test_loads_are_numbered_without_a_copy():
+    loads = Loads([[[1, 2], [3, 4]]], labels=("monday",))
+    numbered = loads.numbered([3, 5])
+    assert numbered.counts is loads.counts
+    assert (numbered.labels, numbered.decoder_layers, loads.decoder_layers) == (("monday",), (3, 5), None)
+    with pytest.raises(InputError, match="expected a rising number of at least 0 for each of 2"):
+        loads.numbered([3])

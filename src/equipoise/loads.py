@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -97,6 +98,23 @@ class Loads:
         np.copyto(levelled, self.counts, where=(total == usual)[:, :, None])
         levelled.flags.writeable = False  # all scenarios of these loads share it
         return levelled
+
+    def numbered(self, decoder_layers: Sequence[int] | None) -> Loads:
+        """Return the same loads, whose counts are shared, with these numbers of their layers.
+
+        Raises
+        ------
+        InputError
+            If they are not one rising number for each layer.
+
+        Examples
+        --------
+        >>> Loads([[90, 10], [40, 20]]).numbered([3, 4]).decoder_layers
+        (3, 4)
+        """
+        numbered = copy(self)
+        object.__setattr__(numbered, "decoder_layers", checked_decoder_layers(decoder_layers, self.layers))
+        return numbered
 
     def sum(self) -> Loads:
         """Return the loads of all windows added up into one."""

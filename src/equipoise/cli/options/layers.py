@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from equipoise.cli.options.panels import MODEL
+from equipoise.cli.options.values import Counts
 
 if TYPE_CHECKING:
     from equipoise.cli.options.model import ModelOptions
@@ -16,13 +17,7 @@ if TYPE_CHECKING:
     from equipoise.placement import Placement
 
 
-class Layers(tuple[int, ...]):
-    """Decoder layers; a class of its own because an option of any tuple would take several values."""
-
-    __slots__ = ()
-
-
-def parse_layers(text: str) -> Layers:
+def parse_layers(text: str) -> Counts:
     """Return the layers that an option names: ``1,3,5,7``.
 
     Raises
@@ -36,7 +31,7 @@ def parse_layers(text: str) -> Layers:
     (1, 3, 5, 7)
     """
     fields = text.split(",")
-    layers = Layers(int(field) for field in fields if field.strip().isdecimal())
+    layers = Counts(int(field) for field in fields if field.strip().isdecimal())
     if len(layers) < len(fields) or list(layers) != sorted(set(layers)):
         raise typer.BadParameter(f"{text!r} names no layers; expected rising numbers such as 1,3,5,7")
     return layers
@@ -51,7 +46,7 @@ FirstMoeLayer = Annotated[
     ),
 ]
 MoeLayers = Annotated[
-    Layers | None,
+    Counts | None,
     typer.Option(
         parser=parse_layers,
         metavar="LAYERS",
@@ -124,10 +119,9 @@ class LayerOptions:
             If the options do not fit the loads.
         """
         from equipoise.formats import Deployment
-        from equipoise.loads import Loads
 
-        numbers = Deployment(None, None, self.first_moe_layer, None, self.moe_layers).known_layers(loads)
-        return Loads(loads.counts, loads.labels, numbers)
+        said = Deployment(first_moe_layer=self.first_moe_layer, moe_layers=self.moe_layers)
+        return loads.numbered(said.known_layers(loads))
 
     def check_used(self, writes: str | None, reads_placement: bool) -> None:
         """Refuse options that nothing needs.

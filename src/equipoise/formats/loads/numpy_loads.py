@@ -16,7 +16,6 @@ from equipoise.formats.files.refusals import listed
 from equipoise.formats.files.size_guard import check_numbers
 from equipoise.formats.loads.bare_numbers import loads_of_numbers
 from equipoise.formats.loads.counts import recorded_counts
-from equipoise.loads import Loads
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from equipoise.formats.sniffing import Glimpse
+    from equipoise.loads import Loads
 
 LAYERS = "decoder_layers"
 
@@ -49,7 +49,7 @@ def read_numpy(path: Path) -> Loads:
     counts, layers = _arrays(path) if is_archive else (read_array(path), None)
     check_numbers(counts.size, path)
     loads = loads_of_numbers(counts)
-    return loads if layers is None else Loads(loads.counts, decoder_layers=layers)
+    return loads.numbered(layers)
 
 
 def encode_numpy(loads: Loads) -> bytes:
