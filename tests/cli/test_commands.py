@@ -78,6 +78,8 @@ def test_a_placement_goes_to_standard_output_and_through_a_pipe():
     assert (planned.returncode, planned.stderr) == (0, "")
     converted = run("convert", "-", "-", "--to", "tensorrt-llm", input=planned.stdout)
     assert (converted.returncode, converted.stderr) == (0, "")
+    recorded = run("plan", "-", "--gpus", "2", "--effort", "fast", "-o", "-", input="[[5, 1, 2, 4]]")
+    assert json.loads(recorded.stdout)["experts"] == 4
     layer = json.dumps(json.loads(planned.stdout)["physical_to_logical_map"][0], separators=(",", ":"))
     assert f"\n  0: {layer}\n" in converted.stdout
 

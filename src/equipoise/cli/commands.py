@@ -31,7 +31,8 @@ class Commands(TyperGroup):
             # What is still to be written would fail again when Python ends.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             if not isinstance(error, BrokenPipeError):  # whoever reads has seen enough
-                typer.echo(f"error: standard output cannot be written: {error.strerror}", err=True)
+                where = printable(str(error.filename or "standard output cannot be written"))
+                typer.echo(f"error: {where}: {error.strerror}", err=True)
             sys.exit(1)
 
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]  # Typer hands over its own context

@@ -17,6 +17,7 @@ from equipoise.cli.options.formats import (  # noqa: TC001
 from equipoise.cli.options.layers import FirstMoeLayer, LayerOptions, MoeLayers, NumLayers
 from equipoise.cli.options.loads import AskedExperts, AskedWindows, LoadsOptions
 from equipoise.cli.options.model import AskedModel, ModelOptions
+from equipoise.formats.files.atomic import STANDARD_OUTPUT
 
 
 def convert(
@@ -37,7 +38,7 @@ def convert(
     experts: AskedExperts = None,
 ) -> None:
     """Convert loads or a placement to another format, such as an engine's."""
-    if str(output) != "-" and output.resolve() in [source.resolve() for source in sources]:
+    if output != STANDARD_OUTPUT and output.resolve() in [source.resolve() for source in sources]:
         raise typer.BadParameter("the result would replace what is read", param_hint="OUT")
 
     from equipoise.cli.summaries.words import shape_in_words
@@ -49,7 +50,7 @@ def convert(
         write_loads,
         write_placement,
     )
-    from equipoise.formats.files.atomic import STANDARD_OUTPUT, check_writable
+    from equipoise.formats.files.atomic import check_writable
     from equipoise.formats.registry import PLACEMENTS
 
     check_writable(output)

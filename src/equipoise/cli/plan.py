@@ -34,6 +34,7 @@ from equipoise.cli.options.planning import (  # noqa: TC001 - Typer reads the an
 )
 from equipoise.cli.options.timing import AskedCost, AskedDtype, AskedGpu, TimingOptions, Tokens, TopK
 from equipoise.cli.options.values import parse_moves, parse_share
+from equipoise.formats.files.atomic import STANDARD_OUTPUT
 from equipoise.planning.request import PlannedRouting  # noqa: TC001
 
 
@@ -136,7 +137,7 @@ def plan(
     if recordings and gpus is None and current is None:
         raise typer.BadParameter("say how many GPUs the recorded loads are planned for", param_hint="--gpus")
 
-    if as_json and str(output) == "-":
+    if as_json and output == STANDARD_OUTPUT:
         raise typer.BadParameter("the placement is on standard output; write it to a file", param_hint="--json")
     if output_format is not None and output is None:
         raise typer.BadParameter("say which file to write with --output", param_hint="--to")
@@ -150,7 +151,6 @@ def plan(
     from equipoise.cli.terminal.progress import progress_bar
     from equipoise.cli.terminal.stopwatch import stopwatch
     from equipoise.formats import check_placement_path, read_placement, write_placement
-    from equipoise.formats.files.atomic import STANDARD_OUTPUT
     from equipoise.planner import plan as plan_placement
     from equipoise.planner import warm_up
     from equipoise.planning.request import Request

@@ -36,21 +36,20 @@ def check_files(written: dict[str, Path | None], read: Mapping[str, Path | Seque
     InputError
         If a folder is missing or may not be written to, or a package that is needed is not installed.
     """
-    from equipoise.formats.files.atomic import check_writable
+    from equipoise.formats.files.atomic import STANDARD_OUTPUT, check_writable
 
     files = {what: [paths] if isinstance(paths, Path) else paths or () for what, paths in read.items()}
     taken = {path.resolve(): what for what, paths in files.items() for path in paths}
     for option, path in written.items():
-        if path is None:
+        if path is None or path == STANDARD_OUTPUT:
             continue
         if path.resolve() in taken:
             raise typer.BadParameter(
                 f"the {WRITTEN[option]} would replace the {taken[path.resolve()]}", param_hint=option
             )
         taken[path.resolve()] = WRITTEN[option]
-        endings = ENDINGS.get(option, (path.suffix,))
-        if path.suffix.lower() not in endings:
-            raise typer.BadParameter(f"{path} does not end in {endings[0]}", param_hint=option)
+        if option in ENDINGS and path.suffix.lower() not in ENDINGS[option]:
+            raise typer.BadParameter(f"{path} does not end in {ENDINGS[option][0]}", param_hint=option)
         check_writable(path)
         if option in NEEDS:
             import_module(NEEDS[option])
