@@ -54,8 +54,7 @@ def show(
         read = read_placement(files[0], file_format, layers.deployment(gpus, nodes))
         named.check_experts(read.experts, "placement")
         refuse_other_cluster(gpus, nodes, read.cluster)
-        loads_options = LoadsOptions(None, named, windows, experts)
-        recorded = loads_options.read(served) if served else None
+        recorded = LoadsOptions(None, named, windows, experts).read(served) if served else None
         found = placement.summary(read) | placement.served_figures(read, recorded)
         print_summary = placement.print_summary
     else:

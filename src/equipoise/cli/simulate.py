@@ -142,7 +142,7 @@ def simulate(
     check_files({"--report": report, "--png": png}, {"trace": recordings, "cost": cost, "model": named.file})
     batches = timing.batches(named.model)
     trace = LoadsOptions(loads_format, named, windows, experts).read_or_sample(recordings)
-    cluster = options.cluster(trace.experts, None if recordings else SAMPLE)
+    cluster = options.cluster(trace.experts, None if recordings else SAMPLE, groups)
     of_cost = batches[0].cost.conditions.expert_bytes if batches else None
     costs = Costs(expert_bytes or of_cost or EXPERT_BYTES, within_nodes, between_nodes)
     asked: dict[str, Any] = {

@@ -72,6 +72,4 @@ def par_to_expect(placement: Placement, loads: Loads, routing: Routing) -> float
     open_to_chance = (share > 0) & (share < 1)
     scale = np.where(open_to_chance, share, 1.0)
     drawn = np.random.default_rng(0).gamma(guess / scale, scale, (DRAWS, *total.shape))
-    par = balance(placement, np.where(open_to_chance, drawn, guess), routing=routing).par
-    busy = total.any(axis=1)
-    return float(par[:, busy].mean()) if busy.any() else 1.0
+    return balance(placement, np.where(open_to_chance, drawn, guess), routing=routing).mean_par
