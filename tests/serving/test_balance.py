@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from equipoise import Cluster, InputError, Loads, Placement, balance
+from equipoise.serving.balance import AT_ONCE
 
 
 @given(
@@ -72,3 +73,11 @@ def test_idle_windows_and_layers_are_in_no_mean():
     assert result.par_of_windows.tolist() == [1.5, 1.5, 1.0]
     assert result.mean_par == 1.5
     assert balance(placement, np.zeros((3, 2))).mean_par == 1
+
+
+@pytest.mark.parametrize("routing", ["even", "filled"])
+def test_many_windows_are_judged_as_each_is_by_itself(routing):
+    loads = np.random.default_rng(0).integers(0, 99, (AT_ONCE + 3, 2, 5))
+    placement = Placement.default(Cluster(gpus=3, slots_per_gpu=2), experts=5, layers=2)
+    one_by_one = np.concatenate([balance(placement, window, routing=routing).gpu_load for window in loads])
+    np.testing.assert_array_equal(balance(placement, loads, routing=routing).gpu_load, one_by_one)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
@@ -14,9 +14,13 @@ from equipoise.serving.fill import fill
 from equipoise.serving.slot_shares import FILLED, Routing, in_slots, slot_shares
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import ArrayLike, NDArray
 
     from equipoise.placement import Placement
+
+AT_ONCE = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,13 +145,29 @@ def balance(
     if floor != 0:
         check_positive(setting("floor"), floor)
     if picks is None:
-        slot_load = slot_loads(placement, loads, routing=routing, batch=batch, sources=sources, floor=floor)
+        asked: dict[str, Any] = {"routing": routing, "batch": batch, "sources": sources, "floor": floor}
+        gpu_load = np.concatenate([_by_gpu(slot_loads(placement, some, **asked), placement) for some in _parts(loads)])
     else:
         placement.check_loads(loads)
         drawn = (own_picks(placement, loads, picks, sources, seed) for seed in range(DRAWS))
         slot_load = np.array([[served(placement, own, routing, batch, floor) for own in windows] for windows in drawn])
+        gpu_load = _by_gpu(slot_load, placement)
+    return Balance(gpu_load, len(placement.cluster.live))
+
+
+def _parts(loads: Loads) -> Iterator[Loads]:
+    """Yield the loads, some windows at once: all slots of many windows would take more memory than the loads do."""
+    if loads.windows <= AT_ONCE:
+        yield loads
+        return
+    for start in range(0, loads.windows, AT_ONCE):
+        yield Loads(loads.counts[start : start + AT_ONCE])
+
+
+def _by_gpu(slot_load: NDArray[np.float64], placement: Placement) -> NDArray[np.float64]:
+    """Return the load of each GPU, ``[..., gpus]``, from that of each slot, ``[..., slots]``."""
     per_gpu = slot_load.reshape(*slot_load.shape[:-1], placement.cluster.gpus, -1)
-    return Balance(per_gpu.sum(axis=-1), len(placement.cluster.live))
+    return np.asarray(per_gpu.sum(axis=-1))
 
 
 def slot_loads(
