@@ -53,17 +53,21 @@ def from_none(values: ArrayLike, whole: bool = False) -> dict[str, Any]:
     return _from(0.0, most or 1.0, least_step=1 if whole else 0)
 
 
-def decade_ticks(low: float, high: float) -> dict[str, Any]:
-    """Return the ticks of a logarithmic axis at 1, 2 and 5 times the powers of ten.
+def logarithmic_ticks(low: float, high: float) -> dict[str, Any]:
+    """Return the ticks of a logarithmic axis: 1, 2 and 5 times the powers of ten, or others where those are few.
 
     Examples
     --------
-    >>> decade_ticks(30, 1500)
+    >>> logarithmic_ticks(30, 1500)
     {'tickvals': [50.0, 100.0, 200.0, 500.0, 1000.0], 'ticktext': ['50', '100', '200', '500', '1,000']}
+    >>> logarithmic_ticks(270, 480)
+    {'tickvals': [300.0, 400.0], 'ticktext': ['300', '400']}
     """
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    ticks = [digit * 10.0**power for power in powers for digit in (1, 2, 5)]
-    ticks = [tick for tick in ticks if low <= tick <= high]
+    ticks = [digit * 10.0**power for power in powers for digit in (1, 2, 5) if low <= digit * 10.0**power <= high]
+    if len(ticks) < STEPS - 1:
+        step = round_step((high - low) / STEPS)
+        ticks = [step * number for number in range(math.ceil(low / step), math.floor(high / step) + 1)]
     return {"tickvals": ticks, "ticktext": [f"{tick:,.6g}" for tick in ticks]}
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import plotly.graph_objects as go
 
-from equipoise.report.figures.before_and_after import before_and_after
+from equipoise.report.figures.before_and_after import SIDES, before_and_after
 from equipoise.report.figures.style import BOUND, COPIES, ONE_COPY, styled
 from equipoise.serving.balance import slot_loads
 
@@ -40,13 +40,28 @@ def layer_gpus(plan: Plan, layer: int) -> go.Figure:
             blocks.update(name=name, marker_color=colour, showlegend=side == 0, legendgroup=name)
             blocks.meta = {"side": side, "slots": expert.shape[1], "places": np.flatnonzero(shown).tolist()}
             figure.add_trace(blocks, row=1, col=side + 1)
-    figure.add_hline(1, line={"dash": "dash", "color": BOUND})
-    figure.update_layout(barmode="overlay", uniformtext={"minsize": 8, "mode": "hide"})
+    means = [_mean_line(x_axis, y_axis) for _, x_axis, y_axis in SIDES]
+    text = {"minsize": 8, "mode": "hide"}
+    figure.update_layout(shapes=[*figure.layout.shapes, *means], barmode="overlay", uniformtext=text)
     figure.update_yaxes(range=(0, ABOVE * max(1, *(height.sum(axis=1).max() for _, _, height in columns))))
     figure.update_yaxes(title="load / mean", row=1, col=1)
     before, after = (_peak_in_words(height.sum(axis=1)) for _, _, height in columns)
     label = f"before, {before}; after, {after}" if plan.loads.counts[0, layer].any() else "idle"
     return styled(figure, f"Layer {layer}: {label}", HEIGHT, beside=max(len(height) for _, _, height in columns))
+
+
+def _mean_line(x_axis: str, y_axis: str) -> dict[str, Any]:
+    line = {"dash": "dash", "color": BOUND}
+    return {
+        "type": "line",
+        "xref": f"{x_axis} domain",
+        "x0": 0,
+        "x1": 1,
+        "yref": y_axis,
+        "y0": 1,
+        "y1": 1,
+        "line": line,
+    }
 
 
 def _peak_in_words(gpu_load: NDArray[np.float64]) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from equipoise.report.figures.axes import decade_ticks, from_none
+from equipoise.report.figures.axes import from_none, logarithmic_ticks
 from equipoise.report.figures.end_names import LINE_HEIGHT, name_ends, room_for
 from equipoise.report.figures.style import BELOW, DASHES, LINES, ROOM_ABOVE, SYMBOLS, styled
 
@@ -67,7 +67,7 @@ def _set_axes(figure: go.Figure, cells: Sequence[Cell], fastest: Mapping[int, fl
     times = [cell.layer_time for cell in cells]
     low, most = min(times) / MORE_TIME, max(times) * MORE_TIME
     figure.update_yaxes(title="µs of a layer", type="log", range=np.log10([low, most]), row=1, col=1)
-    figure.update_yaxes(**decade_ticks(low, most), row=1, col=1)
+    figure.update_yaxes(**logarithmic_ticks(low, most), row=1, col=1)
     beyond = [cell.layer_time / fastest[cell.tokens] - 1 for cell in cells]
     figure.update_yaxes(title="beyond the fastest", tickformat="~%", **from_none(beyond), row=2, col=1)
 

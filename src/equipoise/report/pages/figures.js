@@ -1,7 +1,7 @@
 const CONFIG = { displayModeBar: false, responsive: true };
 const LEAST = 6; // pixels of a column, where before and after are beside each other
 const ABOVE = 1.05; // of the axis of a layer's blocks, beyond the highest column
-const MOST_PRINTED = 320; // pixels of a figure on paper, so that there are two on a page and none is left half
+const MOST_PRINTED = 300; // pixels of a figure on paper, so that there are two on a page and none is left half
 const LEAST_WITH_NUMBERS = 24; // pixels of a column whose blocks have numbers on them
 
 // The figure as it suits the page: its colours, and no drag that would take the place of scrolling by touch.

@@ -55,38 +55,34 @@ async function start() {
       if (choice?.matches(".sides")) choice.hidden = !narrow;
       place.setAttribute("aria-label", version.layout.meta.label);
       const shown = narrow ? oneSide(version, side) : version;
-      const numbered = columnWidth(place, version.layout, narrow ? 1 : 2) >= LEAST_WITH_NUMBERS;
-      Plotly.react(place, ...suited(numbered || name !== "layer" ? shown : unnumbered(shown)));
+      const crowded = name === "layer" && columnWidth(place, version.layout, narrow ? 1 : 2) < LEAST_WITH_NUMBERS;
+      Plotly.react(place, ...suited(crowded ? unnumbered(shown) : shown));
     }
     const words = document.getElementById("opened-words");
     if (words) words.textContent = document.getElementById("layer").getAttribute("aria-label");
+    for (const step of steps) step.disabled = !figures.layer[Number(layers.value) + Number(step.dataset.step)];
   }
 
   const all = Object.keys(figures);
   const ofTheLayer = all.filter((name) => name === "layer" || figures[name].length > 1);
   const twoSided = all.filter((name) => figures[name][0].layout.meta.beside);
 
-  function show() {
-    for (const step of steps) step.disabled = !figures.layer[Number(layers.value) + Number(step.dataset.step)];
-    draw(ofTheLayer);
-  }
-
   // What is chosen is in the address, so that a link leads to it.
   function choose(layer) {
     if (layers) layers.value = layer;
-    show();
+    draw(ofTheLayer);
     const chosen = new URLSearchParams({ layer: layers?.value ?? 0 });
     if (windows?.value) chosen.set("window", windows.value);
     history.replaceState(null, "", `#${chosen}`);
   }
 
-  function follow() {
+  function follow(names) {
     const asked = new URLSearchParams(location.hash.slice(1));
     const can = (select, value) => Array.from(select?.options ?? [], (option) => option.value).includes(value);
     if (can(layers, asked.get("layer"))) layers.value = asked.get("layer");
     if (windows) windows.value = can(windows, asked.get("window")) ? asked.get("window") : "";
-    show();
-    if (asked.has("layer")) document.getElementById("layer-heading").scrollIntoView();
+    draw(names);
+    if (asked.has("layer")) document.getElementById("layer-heading")?.scrollIntoView();
   }
 
   function showSide(chosen) {
@@ -96,15 +92,12 @@ async function start() {
   }
 
   for (const missing of document.querySelectorAll(".missing")) missing.remove();
-  draw(all);
   offerTables();
-  if (layers || windows) {
-    follow();
-    addEventListener("hashchange", follow);
-    layers?.addEventListener("change", () => choose(layers.value));
-    windows?.addEventListener("change", () => choose(layers?.value));
-    for (const step of steps) step.addEventListener("click", () => choose(Number(layers.value) + Number(step.dataset.step)));
-  }
+  follow(all);
+  addEventListener("hashchange", () => follow(ofTheLayer));
+  layers?.addEventListener("change", () => choose(layers.value));
+  windows?.addEventListener("change", () => choose(layers?.value));
+  for (const step of steps) step.addEventListener("click", () => choose(Number(layers.value) + Number(step.dataset.step)));
   for (const button of sides) button.addEventListener("click", () => showSide(Number(button.dataset.side)));
   if (layers) {
     for (const [name, [{ layout }]] of Object.entries(figures)) {

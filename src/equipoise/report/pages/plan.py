@@ -75,11 +75,11 @@ def plan_page(
         command=command,
         layers=plan.loads.layers,
         opened=int(plan.par.argmax()),
-        windows=_windows(plan, loads) if loads.windows > 1 else None,
+        windows=last_windows(plan, loads) if loads.windows > 1 else None,
     )
 
 
-def _windows(plan: Plan, loads: Loads) -> Windows:
+def last_windows(plan: Plan, loads: Loads) -> Windows:
     """Return the last recorded windows, in which a layer can be opened."""
     first = max(0, loads.windows - MOST_WINDOWS)
     return Windows(range(first, loads.windows), window_heights(plan, Loads(loads.counts[first:])))
