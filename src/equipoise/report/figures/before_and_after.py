@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from plotly.subplots import make_subplots
+import plotly.graph_objects as go
 
 from equipoise.report.figures.axes import columns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    import plotly.graph_objects as go
+    from collections.abc import Iterable, Sequence
 
     from equipoise.cluster import Cluster
     from equipoise.planning.plan import Plan
@@ -23,17 +21,23 @@ HATCH = {"width": 1, "color": "#767676"}
 STROKES = 24  # from the bottom of a dead GPU's column to its top
 
 
-def before_and_after(plan: Plan) -> go.Figure:
-    """Return an empty figure of two sides, whose axes are the same."""
+def before_and_after(plan: Plan, y_axis: dict[str, Any], shapes: Sequence[dict[str, Any]] = ()) -> go.Figure:
+    """Return an empty figure of two sides; they share the y axis, whose options are given, and shapes that are."""
     clusters = plan.before.cluster, plan.placement.cluster
-    figure = make_subplots(cols=2, shared_yaxes="all", horizontal_spacing=BETWEEN)
-    titles = [_title(*side) for side in SIDES]
-    shapes = [shape for cluster, side in zip(clusters, SIDES, strict=True) for shape in _shapes(cluster, *side)]
-    figure.update_layout(annotations=titles, shapes=shapes)
     gpus = max(cluster.gpus for cluster in clusters)
-    figure.update_xaxes(title="GPU", minallowed=-0.5, maxallowed=gpus - 0.5, showgrid=False, **columns(gpus))
-    figure.update_xaxes(matches="x", row=1, col=2)
-    return figure
+    x_axis = {"title": "GPU", "minallowed": -0.5, "maxallowed": gpus - 0.5, "showgrid": False, **columns(gpus)}
+    width = (1 - BETWEEN) / 2
+    of_clusters = [shape for cluster, side in zip(clusters, SIDES, strict=True) for shape in _shapes(cluster, *side)]
+    return go.Figure(
+        layout={
+            "xaxis": {**x_axis, "anchor": "y", "domain": (0, width)},
+            "xaxis2": {**x_axis, "anchor": "y2", "domain": (1 - width, 1), "matches": "x"},
+            "yaxis": {**y_axis, "anchor": "x"},
+            "yaxis2": {**y_axis, "anchor": "x2", "matches": "y", "title": "", "ticks": "", "showticklabels": False},
+            "annotations": [_title(*side) for side in SIDES],
+            "shapes": [*of_clusters, *shapes],
+        }
+    )
 
 
 def _title(words: str, x_axis: str, y_axis: str) -> dict[str, Any]:

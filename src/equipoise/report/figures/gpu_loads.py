@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from equipoise.report.figures.axes import rows
-from equipoise.report.figures.before_and_after import before_and_after
+from equipoise.report.figures.before_and_after import SIDES, before_and_after
 from equipoise.report.figures.colours import colour_axis, heights, times_mean
 from equipoise.report.figures.style import BELOW, ROOM_FOR_COLOURS, ROOM_FOR_TITLES, layers_high, styled
 from equipoise.serving.balance import balance
@@ -27,12 +27,9 @@ def gpu_loads(plan: Plan) -> go.Figure:
     """
     placements = plan.before, plan.placement
     both = [_times_mean(placement, plan) for placement in placements]
-    figure = before_and_after(plan)
-    for side, values in enumerate(both, start=1):
-        figure.add_trace(_heat_map(values), row=1, col=side)
-    figure.update_yaxes(**rows(plan.loads.layers))
-    figure.update_yaxes(title="layer", row=1, col=1)
-    figure.update_yaxes(ticks="", row=1, col=2)
+    figure = before_and_after(plan, {"title": "layer", **rows(plan.loads.layers)})
+    for values, (_, x_axis, y_axis) in zip(both, SIDES, strict=True):
+        figure.add_trace(_heat_map(values).update(xaxis=x_axis, yaxis=y_axis))
     figure.update_layout(coloraxis=colour_axis(np.concatenate([x.ravel() for x in both]), "load / mean GPU load"))
     after = both[1][np.isfinite(both[1])]
     range_after = (

@@ -28,9 +28,11 @@ def layer_gpus(plan: Plan, layer: int) -> go.Figure:
     The heaviest are at the bottom; the dashed line is the mean after. A trace has in its ``meta`` which side it is of
     and where its blocks are in ``window_heights``, by which the page makes them as high as in one window.
     """
-    figure = before_and_after(plan)
     placements = plan.before, plan.placement
     columns = [_columns(placement, layer, slot_heights(placement, plan)[layer]) for placement in placements]
+    highest = max(height.sum(axis=1).max() for _, _, height in columns)
+    load_axis = {"title": "load / mean", "range": (0, ABOVE * max(1, highest))}
+    figure = before_and_after(plan, load_axis, [_mean_line(x_axis, y_axis) for _, x_axis, y_axis in SIDES])
     for side, (expert, copies, height) in enumerate(columns):
         base = np.cumsum(height, axis=1) - height
         for name, colour, shown in (("one copy", ONE_COPY, copies == 1), ("several copies", COPIES, copies > 1)):
@@ -38,30 +40,18 @@ def layer_gpus(plan: Plan, layer: int) -> go.Figure:
             told = np.column_stack([expert[shown], copies[shown]]).astype(np.int32)
             blocks = _blocks(gpu, base[shown], height[shown], told)
             blocks.update(name=name, marker_color=colour, showlegend=side == 0, legendgroup=name)
+            blocks.update(xaxis=SIDES[side][1], yaxis=SIDES[side][2])
             blocks.meta = {"side": side, "slots": expert.shape[1], "places": np.flatnonzero(shown).tolist()}
-            figure.add_trace(blocks, row=1, col=side + 1)
-    means = [_mean_line(x_axis, y_axis) for _, x_axis, y_axis in SIDES]
-    text = {"minsize": 8, "mode": "hide"}
-    figure.update_layout(shapes=[*figure.layout.shapes, *means], barmode="overlay", uniformtext=text)
-    figure.update_yaxes(range=(0, ABOVE * max(1, *(height.sum(axis=1).max() for _, _, height in columns))))
-    figure.update_yaxes(title="load / mean", row=1, col=1)
+            figure.add_trace(blocks)
+    figure.update_layout(barmode="overlay", uniformtext={"minsize": 8, "mode": "hide"})
     before, after = (_peak_in_words(height.sum(axis=1)) for _, _, height in columns)
     label = f"before, {before}; after, {after}" if plan.loads.counts[0, layer].any() else "idle"
     return styled(figure, f"Layer {layer}: {label}", HEIGHT, beside=max(len(height) for _, _, height in columns))
 
 
 def _mean_line(x_axis: str, y_axis: str) -> dict[str, Any]:
-    line = {"dash": "dash", "color": BOUND}
-    return {
-        "type": "line",
-        "xref": f"{x_axis} domain",
-        "x0": 0,
-        "x1": 1,
-        "yref": y_axis,
-        "y0": 1,
-        "y1": 1,
-        "line": line,
-    }
+    ends = {"xref": f"{x_axis} domain", "x0": 0, "x1": 1, "yref": y_axis, "y0": 1, "y1": 1}
+    return {"type": "line", "line": {"dash": "dash", "color": BOUND}, **ends}
 
 
 def _peak_in_words(gpu_load: NDArray[np.float64]) -> str:
