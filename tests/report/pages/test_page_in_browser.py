@@ -320,7 +320,10 @@ def test_many_layers_and_gpus_stay_legible(open_page, large_page):
 
 def test_where_two_sides_would_be_narrow_one_is_shown_and_the_other_a_press_away(open_page, pages, large_page):
     page = open_page(large_page)
-    first, second = (page.get_by_role("group", name=f"What {name} shows") for name in ("gpus", "layer"))
+    first, second = (
+        page.get_by_role("group", name=f"{name}: before or after")
+        for name in ("The load of every GPU", "One layer opened")
+    )
     assert page.locator("#gpus .heatmaplayer image").count() == 1
     before = drawn(page, "gpus", 0, "customdata")
     first.get_by_role("button", name="After").press("Enter")

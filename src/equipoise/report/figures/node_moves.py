@@ -35,6 +35,7 @@ def node_moves(plan: Plan) -> go.Figure:
             z=by_link.astype(np.int32),
             coloraxis="coloraxis",
             texttemplate="%{z}" if nodes <= MOST_NODES_WITH_NUMBERS else "",
+            textfont={"size": 13, "weight": 600},
             hovertemplate="node %{y} to node %{x}: %{z} experts<extra></extra>",
         )
     )
