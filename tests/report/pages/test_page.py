@@ -138,6 +138,15 @@ def test_what_cannot_be_better_is_said_to_be_proven_optimal():
     assert {number.name: number.note for number in page.numbers}["bound on PAR"].endswith("proven optimal")
 
 
+def test_what_differs_from_the_bound_by_less_than_is_printed_is_optimal_to_four_decimals():
+    planned = plan([[1, 1, 1, 1]], Cluster(gpus=2, slots_per_gpu=2))
+    page = page_of(replace(planned, peak=planned.bound * (1 + 1e-5)))
+    assert page.verdict.endswith("; this is proven optimal to four decimals.")
+    assert (
+        "0.00%" not in text_of(page).partition("How this page was made")[0].partition("The figures of every layer")[0]
+    )
+
+
 def test_no_sentence_says_how_much_better_a_placement_could_be_than_is_possible():
     planned = plan([[97, 1, 1, 1]], Cluster(gpus=4, slots_per_gpu=1))
     assert "% better" not in text_of(page_of(replace(planned, peak=2.5 * planned.bound)))

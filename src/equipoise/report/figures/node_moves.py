@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from equipoise.migration.migration import Migration
 from equipoise.report.figures.axes import columns, from_none, rows
 from equipoise.report.figures.colours import colour_bar
-from equipoise.report.figures.style import BELOW, FROM_NONE, ROOM_FOR_COLOURS, styled
+from equipoise.report.figures.style import BELOW, FROM_NONE, INK, ROOM_FOR_COLOURS, styled
 
 if TYPE_CHECKING:
     from plotly.graph_objects.layout import Shape
@@ -35,7 +35,7 @@ def node_moves(plan: Plan) -> go.Figure:
             z=by_link.astype(np.int32),
             coloraxis="coloraxis",
             texttemplate="%{z}" if nodes <= MOST_NODES_WITH_NUMBERS else "",
-            textfont={"size": 13, "weight": 600},
+            textfont={"color": INK},
             hovertemplate="node %{y} to node %{x}: %{z} experts<extra></extra>",
         )
     )

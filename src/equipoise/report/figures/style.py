@@ -14,21 +14,23 @@ SYMBOLS = ("square", "diamond", "cross", "x", "triangle-up", "star", "hexagon")
 LEFT, RIGHT, BELOW = 64, 12, 44
 ROOM_ABOVE, ROOM_FOR_LEGEND, ROOM_FOR_COLOURS, ROOM_FOR_TITLES = 12, 36, 64, 20  # pixels above the axes
 
-# The page replaces the colour of 1, or of none, on dark ground.
+# The page replaces the colour of 1, or of none, on dark ground, and the one of most where numbers are written on it.
 AROUND_ONE = [[0.0, "#0072b2"], [0.5, "#e4e4e4"], [1.0, "#d55e00"]]
 FROM_ONE = [[0.0, "#e4e4e4"], [1.0, "#d55e00"]]
-FROM_NONE = [[0.0, "#e4e4e4"], [1.0, "#0072b2"]]
+FROM_NONE = [[0.0, "#e4e4e4"], [1.0, "#66aad1"]]
+
+INK = "#1d2126"
 
 # The page replaces the colour of outlines by that of its text.
 TEMPLATE = go.layout.Template(
     layout={
-        "font": {"family": "system-ui, sans-serif", "size": 12, "color": "#1d2126"},
+        "font": {"family": "system-ui, sans-serif", "size": 12, "color": INK},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "xaxis": {"gridcolor": "#d8dbe0", "zeroline": False},
         "yaxis": {"gridcolor": "#d8dbe0", "zeroline": False, "title": {"standoff": 8}},
         "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": 1, "yanchor": "top", "yref": "container"},
-        "shapedefaults": {"line": {"color": "#1d2126"}},
+        "shapedefaults": {"line": {"color": INK}},
     }
 )
 

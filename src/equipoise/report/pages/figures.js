@@ -21,7 +21,14 @@ function suited({ data, layout }) {
     own.width = document.querySelector("main").clientWidth;
     if (!isNamedAtEnds(own)) own.height = Math.min(own.height, MOST_PRINTED);
   }
-  return [data, own, CONFIG];
+  return [data.map((trace) => withReadableNumbers(trace, own, colours)), own, CONFIG];
+}
+
+// Numbers on the cells of a heat map are in the colour of the page's text, and its colours such that they can be read.
+function withReadableNumbers(trace, { coloraxis }, colours) {
+  if (trace.type !== "heatmap" || !trace.texttemplate) return trace;
+  coloraxis.colorscale.at(-1)[1] = colours.getPropertyValue("--most");
+  return { ...trace, textfont: { color: colours.getPropertyValue("--ink") } };
 }
 
 // Whether lines are named at their ends: where names are depends on the height.
