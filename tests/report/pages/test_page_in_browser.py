@@ -283,7 +283,7 @@ def test_it_follows_the_readers_choice_of_light_or_dark(open_page, pages):
         page.emulate_media(color_scheme=scheme)
         for figure in ("gpus", "forecast"):
             expect(page.locator(f"#{figure} text").first).to_have_css("fill", ink)
-        expect(page.locator("#moves .heatmap-label").first).to_have_css("fill", ink)
+        expect(page.locator("#moves .heatmap-label text").first).to_have_css("fill", ink)
         assert page.evaluate(scale, "gpus")[1] == [0.5, one]
         assert page.evaluate(scale, "forecast")[0] == [0, one]
 
