@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import importlib
+import re
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import equipoise.report
 from equipoise import Cluster, InputError, Loads, Migration, balance, plan, simulate
 from equipoise.planning.forecast import Forecast
-from equipoise.replay.policies import Afresh, Never
+from equipoise.replay.policies import Afresh, FewMoves, Never, Oracle
 from equipoise.report import loads_figure, plan_figure
+from equipoise.report.figures.end_names import LINE_HEIGHT, apart
 from equipoise.report.figures.forecast_methods import forecast_methods
+from equipoise.report.figures.layer_times import layer_times
 from equipoise.report.figures.par import window_peaks
 from equipoise.report.figures.policies_over_time import policies_over_time
-from tests.report.conftest import CLUSTER, COUNTS
+from equipoise.report.figures.window_heights import window_heights
+from tests.report.conftest import BATCH, CLUSTER, COUNTS
 from tests.situations import changed_ones, live_ones
 
 
@@ -49,6 +55,33 @@ def test_what_is_beyond_the_colours_is_said():
     assert even.colorbar.ticktext[-1] == "1.05"
 
 
+def test_colours_have_ticks_on_round_values(planned):
+    for figure in (plan_figure(planned), plan_figure(planned, "experts"), forecast_methods(planned.forecast)):
+        bar = figure.layout.coloraxis.colorbar
+        numbers = [float(words.split()[0]) for words in bar.ticktext]
+        np.testing.assert_allclose(2.0 ** np.array(bar.tickvals), numbers)
+        assert all(number == round(number, 2) for number in numbers)
+
+
+def test_before_and_after_are_beside_each_other_over_the_same_gpus(planned):
+    for figure in (plan_figure(planned), plan_figure(planned, layer=0)):
+        left, right = figure.layout.xaxis, figure.layout.xaxis2
+        assert left.domain[1] < right.domain[0]
+        assert left.range == right.range == (-0.5, 3.5)
+        assert figure.layout.yaxis2.matches == "y"
+        assert [title.text for title in figure.layout.annotations] == ["before", "after"]
+
+
+def test_dead_gpus_are_hatched_where_they_are_dead():
+    planned = plan(COUNTS[0], Cluster(gpus=4, slots_per_gpu=6, dead=(1,)))
+    for figure in (plan_figure(planned), plan_figure(planned, layer=0)):
+        strokes = [shape for shape in figure.layout.shapes if shape.type == "path"]
+        assert [shape.xref for shape in strokes] == ["x2"]
+        ends = np.array(re.findall(r"[ML]([\d.]+),([\d.]+)", strokes[0].path), float)
+        assert set(ends[:, 0]) == {0.5, 1.5}
+        assert (ends[:, 1].min(), ends[:, 1].max()) == (0, 1)
+
+
 def test_dead_gpus_and_idle_layers_are_blank():
     counts = COUNTS.sum(axis=0)
     counts[2] = 0
@@ -66,6 +99,16 @@ def test_the_peaks_are_par_and_bound(planned):
     np.testing.assert_allclose(lines["after", "y"], planned.par)
     np.testing.assert_allclose(lines["after", "y2"], planned.par)
     np.testing.assert_allclose(lines["bound", "y2"], planned.bound / planned.mean)
+
+
+def test_axes_of_par_start_from_1_and_end_on_a_tick(planned):
+    for figure in (plan_figure(planned, "peaks"), window_peaks(planned, Loads(COUNTS))):
+        for axis, values in (("yaxis", figure.data[0].y), ("yaxis2", figure.data[2].y)):
+            axis = figure.layout[axis]
+            assert axis.range[0] == axis.tick0 == 1
+            steps = (axis.range[1] - 1) / axis.dtick
+            assert steps == pytest.approx(round(steps))
+            assert max(values) <= axis.range[1]
 
 
 def test_the_peaks_of_windows_are_those_of_the_recording_not_of_what_was_planned_for():
@@ -91,7 +134,7 @@ def test_forecasts_come_by_their_par_with_a_dot_on_the_one_chosen(planned):
     np.testing.assert_allclose(shown.customdata, par, rtol=1e-6)
     np.testing.assert_allclose(2.0**shown.z, par, rtol=1e-6)
     assert [row[0] for row in shown.text] == ["last", "recent", "sum"]
-    assert figure.layout.yaxis.ticktext == ("last 1.100", "recent 1.200", "sum 2.000")
+    assert figure.layout.yaxis.ticktext == ("last", "recent", "sum")
     assert (dots.x.tolist(), dots.y.tolist()) == ([0, 1], [0, 1])
     assert (figure.layout.coloraxis.cmin, figure.layout.coloraxis.cmax) == (0, 2)
     assert figure.layout.coloraxis.colorbar.ticktext[0] == "1"
@@ -192,12 +235,79 @@ def test_moves_are_those_of_the_migration(planned):
     assert shown.layout.meta["label"].startswith(f"{within} experts move within nodes, ")
 
 
-def test_policies_have_a_line_each_in_every_row():
-    replays = {
-        name: simulate(COUNTS, CLUSTER, policy) for name, policy in {"never": Never(), "afresh": Afresh()}.items()
-    }
+def test_blocks_are_as_high_in_a_window_as_their_slots_are_loaded(planned):
+    heights = window_heights(planned, Loads(COUNTS))
+    for side, placement in enumerate((planned.before, planned.placement)):
+        served = balance(placement, COUNTS)
+        np.testing.assert_allclose(heights[side].sum(axis=3), served.gpu_load / served.mean[:, :, None])
+        layer, window = 3, 2
+        expected = COUNTS[window, layer] / placement.logcnt[layer] / served.mean[window, layer]
+        flat = heights[side][window, layer].ravel()
+        for blocks in plan_figure(planned, layer=layer).data[2 * side :][:2]:
+            assert blocks.meta["side"] == side
+            np.testing.assert_allclose(flat[blocks.meta["places"]], expected[blocks.customdata[:, 0]])
+
+
+def test_layers_have_their_time_before_and_after_for_every_batch(planned):
+    times = [planned.time_saved(BATCH), planned.time_saved(replace(BATCH, tokens=4096))]
+    lines = {(line.name, line.yaxis): line.y for line in layer_times(times).data}
+    for axis, saved in zip(("y", "y2"), times, strict=True):
+        np.testing.assert_allclose(lines["before", axis], saved.before.by_layer(saved.weights))
+        np.testing.assert_allclose(lines["after", axis], saved.after.by_layer(saved.weights))
+
+
+def test_what_stays_within_a_node_is_outlined_and_the_scale_has_whole_numbers(planned):
+    layout = plan_figure(planned, "moves").layout
+    assert [(box.x0, box.x1, box.y0, box.y1) for box in layout.shapes] == [(-0.5, 0.5) * 2, (0.5, 1.5) * 2]
+    assert len(layout.coloraxis.colorscale) == 2
+    assert (layout.coloraxis.cmin, layout.coloraxis.colorbar.dtick % 1) == (0, 0)
+    assert layout.coloraxis.colorbar.title.text == "experts"
+
+
+@pytest.fixture(scope="module")
+def replays():
+    budgets = {f"few moves: {number}": FewMoves(number, forecast="last") for number in (1, 2, 4, 8, 16)}
+    policies = {"never": Never(), "afresh": Afresh(), **budgets, "oracle": Oracle()}
+    return {name: simulate(COUNTS, CLUSTER, policy) for name, policy in policies.items()}
+
+
+def test_policies_look_different_however_many_there_are(replays):
+    lines = policies_over_time(replays).data[: len(replays)]
+    assert [line.name for line in lines] == list(replays)
+    assert len({(line.line.color, line.line.dash) for line in lines}) == len(lines)
+    colours = {line.name: line.line.color for line in lines}
+    assert all(list(colours.values()).count(colours[name]) == 1 for name in ("never", "oracle"))
+
+
+def test_lines_are_named_at_their_ends_and_no_name_covers_another(replays):
+    figure = policies_over_time(replays)
+    plot = figure.layout.height - figure.layout.margin.t - figure.layout.margin.b
+    for row, axis in (("y", "yaxis"), ("y2", "yaxis2"), ("y3", "yaxis3")):
+        low, high = figure.layout[axis].range
+        pixels = np.subtract(*figure.layout[axis].domain[::-1]) * plot
+        names = [one for one in figure.layout.annotations if one.yref == row]
+        ends = {line.name: line.y[-1] for line in figure.data if line.yaxis == row}
+        assert {one.text: one.y for one in names} == pytest.approx(ends)
+        heights = sorted((one.y - low) / (high - low) * pixels - one.ay for one in names)
+        assert np.diff(heights).min() >= LINE_HEIGHT - 1e-6
+        assert -1e-6 <= heights[0] <= heights[-1] <= pixels + 1e-6
+
+
+@given(st.lists(st.floats(0, 200), min_size=1, max_size=12))
+def test_names_keep_their_order_and_stay_where_they_have_room(wanted):
+    wanted = np.array(wanted)
+    heights = apart(wanted, 200)
+    order = np.argsort(wanted, kind="stable")
+    assert (np.diff(heights[order]) >= LINE_HEIGHT - 1e-6).all()
+    assert (heights >= -1e-6).all()
+    assert (heights <= 200 + 1e-6).all()
+    if (np.diff(wanted[order]) >= LINE_HEIGHT).all():
+        np.testing.assert_allclose(heights, wanted, atol=1e-6)
+
+
+def test_policies_have_a_line_each_in_every_row(replays):
     lines = {(line.name, line.yaxis): line for line in policies_over_time(replays).data}
-    assert len(lines) == 6
+    assert len(lines) == 3 * len(replays)
     for name, replay in replays.items():
         for axis, values in (("y", replay.par), ("y2", replay.moves), ("y3", replay.stall_seconds)):
             np.testing.assert_allclose(lines[name, axis].y, values, rtol=1e-6)

@@ -18,7 +18,7 @@ from equipoise.replay.policies import Never, Oracle
 from equipoise.replay.simulate import compare
 from equipoise.report.pages.forecast_section import PLANNED_FOR
 from equipoise.report.pages.page import Page, Section, Table
-from equipoise.report.pages.plan import plan_page
+from equipoise.report.pages.plan import last_windows, plan_page
 from equipoise.report.pages.simulation import simulation_page
 from tests.report.conftest import BATCH, CLUSTER, COUNTS
 
@@ -47,7 +47,8 @@ def test_the_numbers_are_those_of_the_plan(page, planned):
     before = planned.par_before
     numbers = numbers_of(page)
     assert numbers["PAR before and after"] == f"{before.mean():.4f} → {planned.par.mean():.4f}"
-    assert numbers["gap to the bound"] == f"{planned.gap.mean():.2%}"
+    assert numbers["bound on PAR"] == f"{planned.bound_on_par.mean():.4f}"
+    assert f"gets below PAR {planned.bound_on_par.mean():.4f}" in page.verdict
     assert numbers["moves"] == f"{planned.moves.sum():,}"
     saved = planned.time_saved(BATCH)
     times = (time.mean(planned.scenarios.weights)[0] for time in (saved.before, saved.after))
@@ -59,7 +60,7 @@ def test_every_layer_has_a_row_and_can_be_opened(page, planned):
     table = section_of(page, "peaks").table
     assert [row[0] for row in table.rows] == [str(layer) for layer in range(5)]
     assert [row[2] for row in table.rows] == [f"{par:.4f}" for par in planned.par]
-    assert [len(section.figures) for section in page.sections] == [1, 1, 1, 1, 1, 5, 5, 1]
+    assert [len(section.figures) for section in page.sections] == [1, 1, 1, 1, 1, 5, 5, 1, 1]
     assert (page.layers, page.opened) == (5, int(planned.par.argmax()))
 
 
@@ -95,6 +96,7 @@ def test_the_page_carries_its_figures_and_plotly(html):
         "gpus": 1,
         "peaks": 1,
         "windows": 1,
+        "times": 1,
         "forecast": 1,
         "experts": 1,
         "layer": 5,
@@ -130,6 +132,72 @@ def test_a_plan_for_fewer_gpus_may_be_less_even(planned):
     assert f"{words} {planned.par.mean():.4f}; no placement" in page_of(left).verdict
 
 
+def test_what_cannot_be_better_is_said_to_be_proven_optimal():
+    page = page_of(plan([[1, 1, 1, 1]], Cluster(gpus=2, slots_per_gpu=2)))
+    assert page.verdict.endswith("; this is proven optimal.")
+    assert {number.name: number.note for number in page.numbers}["bound on PAR"].endswith("proven optimal")
+
+
+def test_what_differs_from_the_bound_by_less_than_is_printed_is_optimal_to_four_decimals():
+    planned = plan([[1, 1, 1, 1]], Cluster(gpus=2, slots_per_gpu=2))
+    page = page_of(replace(planned, peak=planned.bound * (1 + 1e-5)))
+    assert page.verdict.endswith("; this is proven optimal to four decimals.")
+    assert (
+        "0.00%" not in text_of(page).partition("How this page was made")[0].partition("The figures of every layer")[0]
+    )
+
+
+def test_no_sentence_says_how_much_better_a_placement_could_be_than_is_possible():
+    planned = plan([[97, 1, 1, 1]], Cluster(gpus=4, slots_per_gpu=1))
+    assert "% better" not in text_of(page_of(replace(planned, peak=2.5 * planned.bound)))
+
+
+def test_a_batch_has_a_number_and_all_have_their_times_below(page, planned):
+    times = [planned.time_saved(BATCH), planned.time_saved(replace(BATCH, tokens=4096))]
+    both = plan_page(planned, Loads(COUNTS), "A plan", [], "", times)
+    assert list(numbers_of(both)) == list(numbers_of(page))
+    table = section_of(both, "times").table
+    assert [row[0] for row in table.rows] == ["64", "4,096"]
+    for row, saved in zip(table.rows, times, strict=True):
+        means = (time.mean(saved.weights) for time in (saved.before, saved.after))
+        assert row[1:] == (*(f"{mean:,.1f} ± {error:.1f}" for mean, error in means), f"{saved.share:.1%}")
+    assert section_of(page_of(planned), "times") is None
+
+
+def test_a_plan_for_filled_routing_says_what_filling_makes_of_it(planned):
+    filled = plan(Loads(COUNTS), CLUSTER, routing="filled")
+    section = section_of(page_of(filled), "filled")
+    par = {
+        (name, routing): filled.scenarios.par(placement, routing).mean()
+        for name, placement in (("before", filled.before), ("after", filled.placement))
+        for routing in ("even", "filled")
+    }
+    assert section.table.rows == [
+        (name, f"{par[name, 'even']:.4f}", f"{par[name, 'filled']:.4f}") for name in ("before", "after")
+    ]
+    assert f"in {(filled.primaries_over == 0).sum()} of the 5 layers" in section.text
+    assert section_of(page_of(planned), "filled") is None
+
+
+def test_the_forecast_comes_last(page):
+    assert page.sections[-1].name == "forecast"
+
+
+def test_dead_gpus_are_said_to_be_hatched(page):
+    dead = page_of(plan(COUNTS[0], Cluster(gpus=4, slots_per_gpu=6, dead=(1,))))
+    assert "hatched ones are dead" in section_of(dead, "gpus").text
+    assert "hatched" not in section_of(page, "gpus").text
+
+
+def test_a_layer_can_be_seen_in_the_last_windows(planned):
+    windows = last_windows(planned, Loads(np.concatenate([COUNTS] * 3)))
+    assert windows.numbers == range(2, 18)
+    for (most, packed), heights in zip(windows.packed(), windows.heights, strict=True):
+        shares = np.frombuffer(gzip.decompress(b64decode(packed)), "<u2") / 65535
+        np.testing.assert_allclose(shares.reshape(heights.shape) * most, heights, atol=most / 65535)
+    assert page_of(plan(COUNTS[0], CLUSTER)).windows is None
+
+
 def test_what_was_served_by_nobody_before_has_no_time():
     current = Placement([[0, 1, 2, 2]], Cluster(gpus=2, slots_per_gpu=2), experts=4)
     planned = plan(Scenarios([[4, 3, 2, 1]]), current.cluster, current=current)
@@ -154,7 +222,7 @@ def test_with_several_windows_it_is_said_what_is_a_mean_over_them(page):
     assert "on average over the windows planned for, down from" in page.verdict
     notes = {number.name: number.note for number in page.numbers}
     assert "mean over windows and layers" in notes["PAR before and after"]
-    assert notes["gap to the bound"].endswith("; the bound is that of plans made anew for every window")
+    assert notes["bound on PAR"].endswith("; the bound is that of plans made anew for every window")
     assert "the mean of the windows" in section_of(page, "gpus").figures[0].layout.meta["label"]
 
 
@@ -212,6 +280,17 @@ def test_the_best_policy_is_the_one_with_the_least_par(replayed, expected):
     assert "“by chance” serves most evenly" in page.verdict
     assert numbers_of(page)["moves, by chance"] == f"{best.moves.sum():,}"
     assert numbers_of(page)["stall, by chance"] == f"{best.stall_seconds.sum():.3f} s"
+
+
+def test_the_verdict_of_a_replay_weighs_gain_against_moves(replayed, expected):
+    best, never = replayed["oracle"], replayed["never"]
+    few = replace(best, par=0.9 * best.par + 0.1 * never.par, moves=best.moves // 10)
+    tables = [NO_TIMES, NO_TIMES]
+    page = simulation_page({"never": never, "few": few, "all": best}, tables, expected, "A replay", [], "")
+    moves = f"{few.moves.sum() / best.moves.sum():.0%}"
+    assert page.verdict.endswith(f" “few” gets 90% of that gain with {moves} of the moves.")
+    page = simulation_page({"never": never, "all": best}, tables, expected, "A replay", [], "")
+    assert "of the moves" not in page.verdict
 
 
 def test_a_replay_has_the_forecast_at_its_end(replayed, expected):

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import plotly.graph_objects as go
 
+from equipoise.report.figures.axes import columns, rows
 from equipoise.report.figures.colours import colour_axis, heights, times_mean
-from equipoise.report.figures.style import layers_high, styled, whole_ticks
+from equipoise.report.figures.style import layers_high, styled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,8 +45,8 @@ def expert_loads(loads: Loads, copies: NDArray[np.int64] | None = None) -> go.Fi
         )
     )
     figure.update_layout(coloraxis=colour_axis(values, "load / mean expert load"))
-    figure.update_xaxes(title="experts of a layer, the most loaded first", showgrid=False)
-    figure.update_yaxes(title="layer", autorange="reversed", showgrid=False, **whole_ticks(loads.layers))
+    figure.update_xaxes(title="experts of a layer, the most loaded first", showgrid=False, **columns(loads.experts))
+    figure.update_yaxes(title="layer", **rows(loads.layers))
     hottest = f"; the hottest has {np.nanmax(values):.1f} times the mean of its layer" if counts.any() else ""
     return styled(
         figure, f"Load of every expert in every layer{hottest}", layers_high(loads.layers) + 120, layers_on="y"

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import plotly.graph_objects as go
 
+from equipoise.report.figures.axes import columns, rows
 from equipoise.report.figures.colours import colour_axis, heights
-from equipoise.report.figures.style import AFTER, styled, whole_ticks
+from equipoise.report.figures.style import AFTER, styled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -50,8 +51,8 @@ def forecast_methods(expected: Forecast) -> go.Figure:
     )
     means = [f"{method} {one.mean():.3f}" for method, one in par.items()]
     figure.update_layout(coloraxis=colour_axis(values, "PAR in the past", below=False))
-    figure.update_xaxes(title="layer", range=(-0.5, layers - 0.5), showgrid=False, **whole_ticks(layers))
-    figure.update_yaxes(tickvals=list(range(len(methods))), ticktext=means, autorange="reversed", showgrid=False)
+    figure.update_xaxes(title="layer", showgrid=False, **columns(layers))
+    figure.update_yaxes(tickvals=list(range(len(methods))), ticktext=methods, tickfont_size=10, **rows(len(methods)))
     chosen = ", ".join(f"{method} for {number}" for method, number in expected.used().items())
     label = f"PAR of each forecast in the past: {', '.join(means)}; chosen, by the number of layers: {chosen}"
     return styled(figure, label, PIXELS_PER_METHOD * len(methods) + 120, layers_on="x")

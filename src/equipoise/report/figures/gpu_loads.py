@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import plotly.graph_objects as go
 
-from equipoise.report.figures.before_and_after import before_and_after
+from equipoise.report.figures.axes import rows
+from equipoise.report.figures.before_and_after import SIDES, before_and_after
 from equipoise.report.figures.colours import colour_axis, heights, times_mean
-from equipoise.report.figures.style import layers_high, styled, whole_ticks
+from equipoise.report.figures.style import BELOW, ROOM_FOR_COLOURS, ROOM_FOR_TITLES, layers_high, styled
 from equipoise.serving.balance import balance
 
 if TYPE_CHECKING:
@@ -18,21 +19,17 @@ if TYPE_CHECKING:
     from equipoise.placement import Placement
     from equipoise.planning.plan import Plan
 
-BETWEEN = 44  # pixels between before and after
-
 
 def gpu_loads(plan: Plan) -> go.Figure:
     """Return two heat maps, layers x GPUs, of the load of each GPU as a multiple of its layer's mean.
 
-    Dead GPUs and idle layers are blank.
+    Dead GPUs are hatched, idle layers blank.
     """
     placements = plan.before, plan.placement
     both = [_times_mean(placement, plan) for placement in placements]
-    high = 2 * layers_high(plan.loads.layers)
-    figure = before_and_after(plan, vertical_spacing=BETWEEN / (high + BETWEEN))
-    for row, values in enumerate(both, start=1):
-        figure.add_trace(_heat_map(values), row=row, col=1)
-    figure.update_yaxes(autorange="reversed", title="layer", showgrid=False, **whole_ticks(plan.loads.layers))
+    figure = before_and_after(plan, {"title": "layer", **rows(plan.loads.layers)})
+    for values, (_, x_axis, y_axis) in zip(both, SIDES, strict=True):
+        figure.add_trace(_heat_map(values).update(xaxis=x_axis, yaxis=y_axis))
     figure.update_layout(coloraxis=colour_axis(np.concatenate([x.ravel() for x in both]), "load / mean GPU load"))
     after = both[1][np.isfinite(both[1])]
     range_after = (
@@ -40,7 +37,8 @@ def gpu_loads(plan: Plan) -> go.Figure:
     )
     mean = ", the mean of the windows" if plan.scenarios.windows > 1 else ""
     label = f"Load of every GPU in every layer{mean}{range_after}"
-    return styled(figure, label, high + BETWEEN + 128, layers_on="y")
+    height = layers_high(plan.loads.layers) + ROOM_FOR_COLOURS + ROOM_FOR_TITLES + BELOW
+    return styled(figure, label, height, layers_on="y", beside=max(values.shape[1] for values in both))
 
 
 def _times_mean(placement: Placement, plan: Plan) -> NDArray[np.float64]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import plotly.graph_objects as go
 
+from equipoise.report.figures.axes import columns
 from equipoise.report.figures.style import AFTER, BEFORE, ONE_COPY, styled
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def layer_experts(loads: Loads, layer: int, copies: NDArray[np.int64] | None = N
         places = np.flatnonzero(shown[order])
         figure.add_trace(_bars(name, colour, places, order[places], height, of_each))
     figure.update_layout(barmode="overlay", showlegend=copies is not None)
-    figure.update_xaxes(title="experts, the most loaded first", showgrid=False)
+    figure.update_xaxes(title="experts, the most loaded first", showgrid=False, **columns(loads.experts))
     figure.update_yaxes(title="load / mean expert load", rangemode="tozero")
     hottest = int(order[0])
     copied = "" if copies is None else f", copies: {of_each[hottest]}"

@@ -10,6 +10,7 @@ from importlib.metadata import version
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from plotly.io.json import to_json_plotly
 from plotly.offline import get_plotlyjs
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import plotly.graph_objects as go
+    from numpy.typing import NDArray
 
+SCRIPTS = ("figures.js", "tables.js", "page.js")
+LEVELS = 65535  # of the heights of blocks, in two bytes each
 PACKAGES = ("equipoise", "numpy", "numba", "plotly")
 
 
@@ -55,7 +59,8 @@ class Section:
     heading, text : str
         What is to be seen, and how to read it.
     figures : sequence of Figure
-        None, one, or, where a layer can be opened, one for each layer.
+        None, one, or, where a layer can be opened, one for each layer. Those of before and after beside each other can
+        be told to show one of them.
     table : Table, optional
         The same in figures.
     """
@@ -65,6 +70,28 @@ class Section:
     text: str
     figures: Sequence[go.Figure] = ()
     table: Table | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Windows:
+    """The windows that the open layer can be seen in.
+
+    Attributes
+    ----------
+    numbers : range
+        Which of the recorded windows.
+    heights : pair of ndarray, float64 ``[windows, layers, gpus, slots_per_gpu]``
+        How high the blocks are before and after.
+    """
+
+    numbers: range
+    heights: tuple[NDArray[np.float64], NDArray[np.float64]]
+
+    def packed(self) -> list[tuple[float, str]]:
+        """Return of each side what its highest block has, and all blocks in 65535ths of that, packed."""
+        most = [float(side.max()) or 1.0 for side in self.heights]
+        shares = (np.round(side / high * LEVELS).astype("<u2") for side, high in zip(self.heights, most, strict=True))
+        return [(high, _packed(share.tobytes())) for high, share in zip(most, shares, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -87,6 +114,8 @@ class Page:
         Layers that can be opened; 0 where none can.
     opened : int
         The layer that is open at first.
+    windows : Windows, optional
+        Windows that the open layer can be seen in.
     """
 
     title: str
@@ -97,6 +126,7 @@ class Page:
     command: str
     layers: int = 0
     opened: int = 0
+    windows: Windows | None = None
 
     def html(self) -> str:
         """Return the page as HTML."""
@@ -107,9 +137,10 @@ class Page:
         return environment.get_template("page.html").render(
             page=self,
             style=room.joinpath("page.css").read_text("utf-8"),
-            script=room.joinpath("page.js").read_text("utf-8"),
-            plotly=_packed(get_plotlyjs()),
-            figures=_packed(to_json_plotly({name: some for name, some in drawn.items() if some})),
+            scripts=[room.joinpath(script).read_text("utf-8") for script in SCRIPTS],
+            plotly=_packed(get_plotlyjs().encode()),
+            figures=_packed(to_json_plotly({name: some for name, some in drawn.items() if some}).encode()),
+            heights=self.windows.packed() if self.windows else [],
             versions=[f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in PACKAGES)],
         )
 
@@ -118,6 +149,6 @@ class Page:
         write_whole(path, self.html())
 
 
-def _packed(text: str) -> str:
-    """Return the text as the page carries it, a third of its size: compressed, in letters."""
-    return b64encode(gzip.compress(text.encode(), mtime=0)).decode()
+def _packed(content: bytes) -> str:
+    """Return text or numbers as the page carries them, a third of their size: compressed, in letters."""
+    return b64encode(gzip.compress(content, mtime=0)).decode()

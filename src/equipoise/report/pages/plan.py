@@ -5,19 +5,26 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from equipoise.loads import Loads
+from equipoise.planning.budget import ROUNDING
 from equipoise.report.figures.expert_loads import expert_loads
 from equipoise.report.figures.gpu_loads import gpu_loads
 from equipoise.report.figures.layer_experts import layer_experts
 from equipoise.report.figures.layer_gpus import layer_gpus
 from equipoise.report.figures.node_moves import node_moves
 from equipoise.report.figures.par import layer_peaks, window_peaks
+from equipoise.report.figures.window_heights import window_heights
+from equipoise.report.pages.filled_section import filled_section
 from equipoise.report.pages.forecast_section import forecast_section
-from equipoise.report.pages.page import Number, Page, Section, Table
+from equipoise.report.pages.page import Number, Page, Section, Table, Windows
+from equipoise.report.pages.times_section import time_number, times_section
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from equipoise.loads import Loads
+    import numpy as np
+    from numpy.typing import NDArray
+
     from equipoise.planning.plan import Plan
     from equipoise.timing.time_saved import TimeSaved
 
@@ -28,7 +35,11 @@ OF_WINDOWS = {
     "experts": " Loads are the mean of the windows planned for.",
     "layer": " Loads are the mean of the windows planned for; each of them may have another busiest GPU, so that PAR, "
     "the mean over them, is higher than here.",
+    "copies": " Loads are the mean of the windows planned for.",
 }
+
+AS_PRINTED = 5e-5  # a gap that four decimals do not show
+MOST_WINDOWS = 16  # that a layer can be opened in: of 58 layers and 288 slots each takes 85 kB of the page
 
 
 def plan_page(
@@ -59,13 +70,20 @@ def plan_page(
     return Page(
         title=title,
         verdict=_verdict(plan),
-        numbers=[*_numbers(plan), *map(_time_number, times)],
+        numbers=[*_numbers(plan), *([time_number(times[0])] if times else [])],
         sections=_sections(plan, loads, times),
         settings=settings,
         command=command,
         layers=plan.loads.layers,
         opened=int(plan.par.argmax()),
+        windows=last_windows(plan, loads) if loads.windows > 1 else None,
     )
+
+
+def last_windows(plan: Plan, loads: Loads) -> Windows:
+    """Return the last recorded windows, in which a layer can be opened."""
+    first = max(0, loads.windows - MOST_WINDOWS)
+    return Windows(range(first, loads.windows), window_heights(plan, Loads(loads.counts[first:])))
 
 
 def _sections(plan: Plan, loads: Loads, times: Sequence[TimeSaved]) -> list[Section]:
@@ -74,8 +92,8 @@ def _sections(plan: Plan, loads: Loads, times: Sequence[TimeSaved]) -> list[Sect
         Section(
             "gpus",
             "The load of every GPU",
-            "A row is a layer, a column a GPU. Orange GPUs have more than the mean and are waited for; blue ones wait. "
-            "Lines part the nodes. Click a layer to open it.",
+            "A row is a layer, a column a GPU. Orange GPUs have more than the mean and are waited for; blue ones wait"
+            f"{'; hatched ones are dead' if _any_dead(plan) else ''}. Lines part the nodes. Click a layer to open it.",
             [gpu_loads(plan)],
         ),
         Section(
@@ -87,7 +105,8 @@ def _sections(plan: Plan, loads: Loads, times: Sequence[TimeSaved]) -> list[Sect
             _layers_table(plan, times),
         ),
         *([_windows_section(plan, loads)] if loads.windows > 1 else []),
-        *([forecast_section(plan.forecast)] if plan.forecast.tested else []),
+        *([times_section(times)] if times else []),
+        *([filled_section(plan)] if plan.routing == "filled" else []),
         Section(
             "experts",
             "The load of every expert",
@@ -97,7 +116,8 @@ def _sections(plan: Plan, loads: Loads, times: Sequence[TimeSaved]) -> list[Sect
         Section(
             "layer",
             "One layer opened",
-            "Each column is a GPU, each block an expert in one of its slots; the dashed line is the mean.",
+            "Each column is a GPU, each block an expert in one of its slots, which it tells where the pointer is. The "
+            "dashed line is the mean.",
             [layer_gpus(plan, layer) for layer in layers],
         ),
         Section(
@@ -107,6 +127,7 @@ def _sections(plan: Plan, loads: Loads, times: Sequence[TimeSaved]) -> list[Sect
             [layer_experts(plan.loads, layer, copies) for layer in layers],
         ),
         _moves_section(plan),
+        *([forecast_section(plan.forecast)] if plan.forecast.tested else []),
     ]
     if not _for_windows(plan):
         return sections
@@ -127,15 +148,21 @@ def _verdict(plan: Plan) -> str:
             f"nothing moves that need not."
         )
     average = "on average over the windows planned for" if _for_windows(plan) else "on average"
-    best = f"no placement that the settings allow is more than {plan.mean_of(plan.gap):.2%} better"
+    best = _best_in_words(plan)
     if not plan.moves.any():
         return f"Nothing moves: the busiest GPU of a layer has {after:.4f} times the mean load {average}; {best}."
     change = "down from" if after < before else "up from"
     return f"The busiest GPU of a layer has {after:.4f} times the mean load {average}, {change} {before:.4f}; {best}."
 
 
+def _best_in_words(plan: Plan) -> str:
+    if plan.mean_of(plan.gap) < AS_PRINTED:
+        return f"this is {_optimal_in_words(plan.mean_of(plan.gap))}"
+    return f"no placement that the settings allow gets below PAR {plan.mean_of(plan.bound_on_par):.4f}"
+
+
 def _numbers(plan: Plan) -> list[Number]:
-    before, gap, moves = plan.par_before, plan.gap, int(plan.moves.sum())
+    before, moves = plan.par_before, int(plan.moves.sum())
     mean_over, bound_of = "the layers", ""
     if _for_windows(plan):
         mean_over, bound_of = "windows and layers", "; the bound is that of plans made anew for every window"
@@ -145,21 +172,23 @@ def _numbers(plan: Plan) -> list[Number]:
             f"{plan.mean_of(before):.4f} → {plan.mean_of(plan.par):.4f}",
             f"peak / mean GPU load, mean over {mean_over}; the worst layer {before.max():.4f} → {plan.par.max():.4f}",
         ),
-        Number("gap to the bound", f"{plan.mean_of(gap):.2%}", f"in the worst layer {gap.max():.2%}{bound_of}"),
+        Number("bound on PAR", f"{plan.mean_of(plan.bound_on_par):.4f}", _gap_in_words(plan.gap, plan) + bound_of),
         Number("moves", f"{moves:,}", f"{plan.moved_share:.1%} of the slots get an expert that their GPU did not hold"),
     ]
 
 
-def _time_number(saved: TimeSaved) -> Number:
-    before, after = (time.mean(saved.weights)[0] for time in (saved.before, saved.after))
-    cost = saved.batch.cost
-    rests_on = f"as measured, {cost.residual:.1%} off" if cost.is_measured else "of a GPU at its best, not measured"
-    return Number(
-        f"time of a layer, {saved.batch.tokens:,} tokens a GPU",
-        f"{before:,.0f} → {after:,.0f} µs",
-        ("" if saved.share is None else f"{saved.share:.1%} saved: ")
-        + f"what its slowest GPU takes for its experts, {rests_on}",
-    )
+def _gap_in_words(gap: NDArray[np.float64], plan: Plan) -> str:
+    if gap.max() < AS_PRINTED:
+        return f"PAR is there in every layer: {_optimal_in_words(gap.max())}"
+    return f"proven: PAR cannot be less; it is {plan.mean_of(gap):.2%} above, {gap.max():.2%} in the worst layer"
+
+
+def _optimal_in_words(gap: float) -> str:
+    return "proven optimal" if gap <= ROUNDING else "proven optimal to four decimals"
+
+
+def _any_dead(plan: Plan) -> bool:
+    return bool(plan.before.cluster.dead or plan.placement.cluster.dead)
 
 
 def _layers_table(plan: Plan, times: Sequence[TimeSaved]) -> Table:

@@ -83,8 +83,24 @@ def _verdict(replays: Mapping[str, Replay], first: str, best: str) -> str:
         return f"No policy that knows only the past serves more evenly than “{first}”: PAR {_par(replays[first])}."
     return (
         f"Of the policies that know only the past, “{best}” serves most evenly: PAR {_par(replays[best])} on average, "
-        f"and {_par(replays[first])} under “{first}”."
+        f"and {_par(replays[first])} under “{first}”.{_thrift_in_words(replays, first, best)}"
     )
+
+
+def _thrift_in_words(replays: Mapping[str, Replay], first: str, best: str) -> str:
+    """Say which policy has the most of the best one's gain for its share of the moves, if any does better than it."""
+    shares = {name: _shares(replay, replays[first], replays[best]) for name, replay in replays.items()}
+    thrifty = max((name for name in replays if name != ORACLE), key=lambda name: shares[name][0] - shares[name][1])
+    gain, moves = shares[thrifty]
+    if thrifty in (first, best):
+        return ""
+    return f" “{thrifty}” gets {gain:.0%} of that gain with {moves:.0%} of the moves."
+
+
+def _shares(replay: Replay, first: Replay, best: Replay) -> tuple[float, float]:
+    """Return a policy's gain of PAR and its moves as shares of those of the best."""
+    gain = (first.par.mean() - replay.par.mean()) / (first.par.mean() - best.par.mean())
+    return float(gain), float(replay.moves.sum() / max(best.moves.sum(), 1))
 
 
 def _numbers(replays: Mapping[str, Replay], first: str, best: str) -> list[Number]:
