@@ -30,18 +30,20 @@ def lower_bounds(counts: NDArray[np.float64], request: Request, reached: NDArray
     reached : ndarray, float64 ``[layers]``
         Peaks that placements reach; 0 where none is known, and the bound is what the groups alone prove.
     """
+    from equipoise.solver.arrays import to_read
     from equipoise.solver.bounding import bound_layers
     from equipoise.solver.grouping import empty_grouping
     from equipoise.solver.pool import most_copies
 
+    counts = counts.copy()  # never read-only, which would be another type to compile for
     cluster, homes = request.cluster, request.home_nodes
     members, gpus_per_node = counts.shape[1] // homes, cluster.gpus // homes
     smallest = np.zeros(min(cluster.slots_per_gpu, members))
     copies = most_copies(members, gpus_per_node, smallest.size)
     bounds = np.empty(len(counts))
     grouping = empty_grouping(request.bound_groups, homes)
-    most_and_least = request.min_replicas, copies
-    bound_layers(counts, grouping, cluster.gpus, *most_and_least, smallest, request.settings.tolerance, reached, bounds)
+    proven = to_read(counts), grouping, cluster.gpus, request.min_replicas, copies, smallest
+    bound_layers(*proven, request.settings.tolerance, to_read(reached), bounds)
     return np.asarray(np.maximum(bounds, counts.sum(axis=1) / len(cluster.live)))
 
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 from numba import njit
 
+from equipoise.solver.inlining import Kernel
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -22,7 +24,7 @@ R = TypeVar("R")
 # _nrt is Numba's runtime, which allocates and counts references. The wrappers are for callers other than Python.
 BARE = {"error_model": "numpy", "_nrt": False, "no_cfunc_wrapper": True}
 ENTRY: dict[str, Any] = BARE | {"nogil": True, "cache": True}
-INNER: dict[str, Any] = BARE | {"no_cpython_wrapper": True}
+INNER: dict[str, Any] = BARE | {"nopython": True, "no_cpython_wrapper": True}
 
 
 def entry(function: Callable[P, R]) -> Callable[P, R]:
@@ -39,8 +41,8 @@ def entry(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def kernel(function: Callable[P, R]) -> Callable[P, R]:
-    """Compile a function that only compiled functions call; without a way in from Python, in half the time."""
-    return cast("Callable[P, R]", njit(**INNER)(function))
+    """Compile a function that only compiled functions call, as a part of them."""
+    return cast("Callable[P, R]", Kernel(function, INNER))
 
 
 @cache

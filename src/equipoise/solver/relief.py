@@ -114,7 +114,7 @@ def _choose(pool: Pool, windows: Windows, terms: Terms, scratch: Scratch, change
     """Write the change that gives most relief for its price; return whether any is needed and gives some."""
     _weigh_receivers(pool, windows, terms, scratch)
     heavy = -1
-    for _ in range(min(len(windows.span), MOST_TRIED)):
+    for _ in range(min(windows.root.size, MOST_TRIED)):
         heavy = next_by_pressure(windows, heavy)
         if heavy < 0 or windows.pressure[heavy] <= 0:
             return False
@@ -144,7 +144,7 @@ def _best_swap(
         light = pool.ranking[at]
         # The two loads can at best be made equal, in every window.
         most = windows.pressure[heavy] + windows.pressure[light]
-        for w in range(len(windows.span)):
+        for w in range(windows.root.size):
             above = max((windows.gpu_load[heavy, w] + windows.gpu_load[light, w]) / 2 - windows.aim[w], 0.0)
             most -= 2 * above * above
         if light == heavy or most <= to_beat * LEAST_PRICE:
@@ -168,14 +168,14 @@ def _best_exchange(
     all there is, and to what a load would give if the slope stayed what it is before anything moves.
     """
     before, mean_aim = windows.pressure[heavy] + windows.pressure[light], 0.0
-    for w in range(len(windows.span)):
+    for w in range(windows.root.size):
         mean_aim += windows.root[w] * windows.aim[w]
     heavy_mean, light_mean = pool.gpu_load[heavy] - mean_aim, pool.gpu_load[light] - mean_aim
-    if len(windows.span) > 1:
+    if windows.root.size > 1:
         for place in range(scratch.give.size):
             given, taken = pool.slots[heavy, place], pool.slots[light, place]
             give_relief, take_relief = 0.0, 0.0
-            for w in range(len(windows.span)):
+            for w in range(windows.root.size):
                 slope = max(windows.gpu_load[heavy, w] - windows.aim[w], 0.0)
                 slope -= max(windows.gpu_load[light, w] - windows.aim[w], 0.0)
                 give_relief += 2 * slope * windows.share[given, w]
@@ -191,11 +191,11 @@ def _best_exchange(
             if relief <= to_beat * price:
                 continue
             given, taken = pool.slots[heavy, give], pool.slots[light, take]
-            if len(windows.span) > 1:
+            if windows.root.size > 1:
                 if scratch.give_relief[give] - scratch.take_relief[take] <= to_beat * price:
                     continue
                 relief = before
-                for w in range(len(windows.span)):
+                for w in range(windows.root.size):
                     moved = windows.share[given, w] - windows.share[taken, w]
                     heavy_above = max(windows.gpu_load[heavy, w] - moved - windows.aim[w], 0.0)
                     light_above = max(windows.gpu_load[light, w] + moved - windows.aim[w], 0.0)
@@ -239,7 +239,7 @@ def _weigh_receivers(pool: Pool, windows: Windows, terms: Terms, scratch: Scratc
             gpu = pool.holders[expert, i]
             away += int(is_off(terms.home[expert], terms.node[gpu]))
             relief += windows.pressure[gpu]
-            for w in range(len(windows.span)):
+            for w in range(windows.root.size):
                 above = max(windows.gpu_load[gpu, w] - windows.share[expert, w] * fewer - windows.aim[w], 0.0)
                 relief -= above * above
         scratch.fewer[expert], scratch.away[expert] = fewer, away
@@ -259,7 +259,7 @@ def _best_receiver(
     """
     limit, best = windows.pressure[heavy], -1
     without, heavy_rises = 0.0, False
-    for w in range(len(windows.span)):
+    for w in range(windows.root.size):
         scratch.rise[w] = windows.share[donor, w] / (pool.copies[donor] - 1)
         scratch.rest[w] = windows.gpu_load[gpu, w] - windows.share[donor, w]
         above = max(scratch.rest[w] - windows.aim[w], 0.0)
@@ -271,7 +271,7 @@ def _best_receiver(
             heavy_rises = True
         elif other != gpu:
             pressure = 0.0
-            for w in range(len(windows.span)):
+            for w in range(windows.root.size):
                 above = max(windows.gpu_load[other, w] + scratch.rise[w] - windows.aim[w], 0.0)
                 pressure += above * above
             if pressure >= limit:
@@ -283,14 +283,14 @@ def _best_receiver(
         if gain - without + scratch.relief[receiver] <= to_beat * LEAST_PRICE:
             continue
         pressure, heavy_pressure = 0.0, 0.0
-        for w in range(len(windows.span)):
+        for w in range(windows.root.size):
             above = max(scratch.rest[w] + windows.load[receiver, w] * scratch.fewer[receiver] - windows.aim[w], 0.0)
             pressure += above * above
         relief = gain - pressure + scratch.relief[receiver]
         if pressure >= limit or relief <= to_beat * LEAST_PRICE:
             continue
         if heavy_rises:
-            for w in range(len(windows.span)):
+            for w in range(windows.root.size):
                 fallen = windows.gpu_load[heavy, w] - windows.share[receiver, w] * scratch.fewer[receiver]
                 above, risen = max(fallen - windows.aim[w], 0.0), max(fallen + scratch.rise[w] - windows.aim[w], 0.0)
                 relief -= risen * risen - above * above

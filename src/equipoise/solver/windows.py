@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 class Windows(NamedTuple):
     """Loads in every window, each times the root of its weight; their unit is the mean GPU load of the window."""
 
-    span: Floats | tuple[float]  # [windows], read for its length alone: where it is a tuple of one, no loop is compiled
     root: Floats  # [windows], the root of each weight; the weights add up to 1
     load: Floats  # [experts, windows]
     share: Floats  # [experts, windows], load of one replica
@@ -34,9 +33,7 @@ class Windows(NamedTuple):
 
 def empty_windows(experts: int, gpus: int, windows: int) -> Windows:
     """Return room for so many windows."""
-    span = (0.0,) if windows == 1 else np.zeros(windows)
     return Windows(
-        span=span,
         root=np.zeros(windows),
         load=np.zeros((experts, windows)),
         share=np.zeros((experts, windows)),
@@ -49,7 +46,7 @@ def empty_windows(experts: int, gpus: int, windows: int) -> Windows:
 @kernel
 def set_windows(windows: Windows, load: Floats, weight: Floats) -> None:
     """Read loads ``[windows, experts]`` in units of the mean GPU load, and the weight of each window."""
-    for w in range(len(windows.span)):
+    for w in range(windows.root.size):
         windows.root[w] = np.sqrt(weight[w])
         for expert in range(load.shape[1]):
             windows.load[expert, w] = load[w, expert] * windows.root[w]
@@ -58,7 +55,7 @@ def set_windows(windows: Windows, load: Floats, weight: Floats) -> None:
 @kernel
 def set_aim(windows: Windows, aim: float, threshold: float) -> None:
     """Let pressure begin at the aim, or in each window so far above it on the way to the peak."""
-    for w in range(len(windows.span)):
+    for w in range(windows.root.size):
         low = peak = aim * windows.root[w]
         for gpu in range(windows.pressure.size):
             peak = max(peak, windows.gpu_load[gpu, w])
@@ -87,13 +84,13 @@ def weigh_holders(pool: Pool, windows: Windows, expert: int) -> None:
 
 @kernel
 def _share_out(windows: Windows, expert: int, copies: int) -> None:
-    for w in range(len(windows.span)):
+    for w in range(windows.root.size):
         windows.share[expert, w] = windows.load[expert, w] / copies
 
 
 @kernel
 def _weigh(windows: Windows, gpu: int, slots: Integers) -> None:
-    for w in range(len(windows.span)):
+    for w in range(windows.root.size):
         load = 0.0
         for place in range(slots.shape[1]):
             load += windows.share[slots[gpu, place], w]
@@ -103,7 +100,7 @@ def _weigh(windows: Windows, gpu: int, slots: Integers) -> None:
 @kernel
 def _press(windows: Windows, gpu: int) -> None:
     pressure = 0.0
-    for w in range(len(windows.span)):
+    for w in range(windows.root.size):
         above = max(windows.gpu_load[gpu, w] - windows.aim[w], 0.0)
         pressure += above * above
     windows.pressure[gpu] = pressure
@@ -113,7 +110,7 @@ def _press(windows: Windows, gpu: int) -> None:
 def mean_peak(windows: Windows) -> float:
     """Return the weighted mean over the windows of the largest GPU load."""
     mean = 0.0
-    for w in range(len(windows.span)):
+    for w in range(windows.root.size):
         peak = 0.0
         for gpu in range(windows.pressure.size):
             peak = max(peak, windows.gpu_load[gpu, w])
