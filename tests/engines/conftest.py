@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from equipoise.engines.live import live_settings
+from equipoise.engines.warming import BEGUN, begin_warm_up
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def no_settings(monkeypatch):
-    """Start every test from the default settings."""
+    """Start every test from the default settings, with all compiled."""
+    monkeypatch.setenv(BEGUN, "begun")
+    begin_warm_up.cache_clear()
     for name in [name for name in os.environ if name.startswith("EQUIPOISE_")]:
         monkeypatch.delenv(name)
     live_settings.cache_clear()

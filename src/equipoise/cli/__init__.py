@@ -18,6 +18,7 @@ from equipoise.cli.show import show
 from equipoise.cli.simulate import simulate
 from equipoise.cli.size import size
 from equipoise.cli.trace import trace
+from equipoise.cli.warm_up import warm_up
 
 app = typer.Typer(
     cls=Commands,
@@ -35,6 +36,7 @@ app.command()(size)
 app.command()(trace)
 app.command()(measure)
 app.command()(record)
+app.command()(warm_up)
 
 
 def _print_version(wanted: bool) -> None:

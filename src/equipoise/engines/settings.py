@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -31,6 +32,11 @@ else:
 
 PREFIX = "EQUIPOISE_"
 FILE = "EQUIPOISE_SETTINGS"
+CACHE = "EQUIPOISE_CACHE_DIR"
+# Kubernetes sets these in every container where a Service is called equipoise, or equipoise-something.
+OF_A_SERVICE = re.compile(
+    r"EQUIPOISE(_\w+)?_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_[A-Z]+(_PROTO|_PORT|_ADDR)?)?)"
+)
 TRUTHS = {"1": True, "true": True, "0": False, "false": False}
 
 
@@ -112,7 +118,8 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     Parameters
     ----------
     environment : mapping of str to str
-        Such as ``os.environ``; other variables are passed over.
+        Such as ``os.environ``; other variables are passed over, and so are the one that names the folder of compiled
+        loops and those that Kubernetes sets for a Service.
 
     Raises
     ------
@@ -127,7 +134,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     Traceback (most recent call last):
     equipoise.errors.InputError: EQUIPOISE_MAX_MOVE is no setting; did you mean EQUIPOISE_MAX_MOVES?
     """
-    variables = {name: text for name, text in environment.items() if name.startswith(PREFIX)}
+    variables = {name: text for name, text in environment.items() if name.startswith(PREFIX) and _may_be_setting(name)}
     path = variables.pop(FILE, None)
     if path is None:
         return _settings({_setting_of(name): text for name, text in variables.items()}, _variable_of)
@@ -135,6 +142,10 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         raise InputError(f"{FILE} names a file but {min(variables)} is set too; expected one or the other")
     with naming(Path(path)):
         return _settings(_read_toml(Path(path)), str)
+
+
+def _may_be_setting(variable: str) -> bool:
+    return variable != CACHE and not OF_A_SERVICE.fullmatch(variable)
 
 
 def _variable_of(setting: str) -> str:

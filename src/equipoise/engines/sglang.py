@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from equipoise.engines.live import EngineCall, cluster_of, live_settings, prepare, replanned, same_parameters
+from equipoise.engines.live import EngineCall, cluster_of, live_settings, replanned, same_parameters
+from equipoise.engines.warming import begin_warm_up
 from equipoise.errors import InputError
 from equipoise.router.primary_first import primary_first
 
@@ -46,7 +47,8 @@ def register() -> None:
             "Equipoise does not fit the algorithms of this SGLang, which plans by itself; expected SGLang 0.5.23"
         )
         return
-    prepare(routed(settings))
+    routed(settings)
+    begin_warm_up()
     HookRegistry.register(REPLACED, rebalance_experts, HookType.REPLACE)
     log.info("Equipoise plans in the place of SGLang's algorithms; settings %s: %s", settings.digest, settings)
 

@@ -8,6 +8,7 @@ from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from equipoise.engines.live import EngineCall, cluster_of, live_settings, replanned, same_parameters
+from equipoise.engines.warming import begin_warm_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,6 +43,7 @@ def register() -> None:
     routed(settings)
     AbstractEplbPolicy.register(EquipoisePolicy)
     EPLB_POLICIES["default"] = EquipoisePolicy
+    begin_warm_up()
 
 
 def _fits(theirs: Callable[..., Any]) -> bool:

@@ -1,0 +1,45 @@
+import os
+import sys
+
+import pytest
+
+from equipoise.engines import warming
+from equipoise.engines.warming import BEGUN, begin_warm_up
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """Return the commands that are started; this test is of an engine's first process."""
+    commands = []
+    monkeypatch.delenv(BEGUN)
+    monkeypatch.setattr(warming.subprocess, "Popen", lambda command, **_: commands.append(command))
+    yield commands
+    os.environ.pop(BEGUN, None)
+
+
+def test_it_begins_once_in_an_engine(started):
+    begin_warm_up()
+    begin_warm_up()
+    begin_warm_up.cache_clear()  # as in a process that the first one started
+    begin_warm_up()
+    assert started == [[sys.executable, "-m", "equipoise", "warm-up"]]
+
+
+def test_an_engine_that_cannot_start_a_process_compiles_later(started, monkeypatch):
+    def refuse(*_, **__):
+        raise BlockingIOError
+
+    monkeypatch.setattr(warming.subprocess, "Popen", refuse)
+    assert begin_warm_up() is None
+
+
+def test_the_process_is_silent_and_compiles(monkeypatch, tmp_path, capfd):
+    # The whole takes half a minute: this asks only for what it says where there is nothing to write to.
+    monkeypatch.delenv(BEGUN)
+    monkeypatch.setenv("EQUIPOISE_CACHE_DIR", str(tmp_path / "file" / "folder"))
+    (tmp_path / "file").write_text("no folder")
+    process = begin_warm_up()
+    process.terminate()
+    process.wait()
+    os.environ.pop(BEGUN, None)
+    assert capfd.readouterr() == ("", "")
