@@ -6,10 +6,13 @@ import json
 import signal
 import subprocess
 import sys
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+
+from equipoise.cli import SUMMARIES
 
 COMMAND = [sys.executable, "-c", "from equipoise.cli import app; app()"]
 
@@ -118,3 +121,17 @@ def test_a_name_that_the_terminal_cannot_write_is_shown_all_the_same(tmp_path):
     result = run("show", str(path), env={"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"})
     assert result.returncode == 0
     assert r"\xe9.json" in result.stdout
+
+
+@pytest.mark.parametrize("name", SUMMARIES)
+def test_the_list_of_commands_says_what_their_own_help_says(name):
+    called = name.replace("-", "_")
+    command = getattr(import_module(f"equipoise.cli.{called}"), called)
+    assert SUMMARIES[name] == " ".join(command.__doc__.split("\n\n")[0].split())
+
+
+def test_help_of_all_commands_imports_none_of_them():
+    watch = "import sys, atexit; atexit.register(lambda: print(*sys.modules))"
+    command = f"{watch}; sys.argv = ['equipoise', '--help']; from equipoise.cli import app; app()"
+    result = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True)
+    assert not {"numpy", "equipoise.cli.plan"} & set(result.stdout.splitlines()[-1].split())

@@ -1,24 +1,26 @@
-"""The command ``equipoise``; what the commands need is imported when they run, so that help is quick."""
+"""The command ``equipoise``: what commands there are. Each is imported when it is run, so that help is quick."""
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from typing import Annotated
 
 import typer
 
-from equipoise.cli.commands import Commands
-from equipoise.cli.convert import convert
-from equipoise.cli.diff import diff
-from equipoise.cli.measure import measure
-from equipoise.cli.plan import plan
-from equipoise.cli.record import record
-from equipoise.cli.routing import routing
-from equipoise.cli.show import show
-from equipoise.cli.simulate import simulate
-from equipoise.cli.size import size
-from equipoise.cli.trace import trace
-from equipoise.cli.warm_up import warm_up
+from equipoise.cli.commands import Commands, Later
+
+SUMMARIES = {
+    "plan": "Plan where the experts live, for recorded loads or for a synthetic sample in DeepSeek-V3's shape.",
+    "show": "Show what recorded loads or a placement hold; a placement of Equipoise that is not valid is an error.",
+    "diff": "Show what moves between two placements, over which links, in how many batches, and what that is worth.",
+    "routing": "Show the balance that each engine's choice of replicas gives a placement, and the best that any could.",
+    "convert": "Convert loads or a placement to another format, such as an engine's.",
+    "simulate": "Replay a trace, or a synthetic sample, to compare policies: when to plan again, and how much to move.",
+    "size": "Say how many slots to have, over how many GPUs: PAR of the traffic to come, layer time and memory.",
+    "trace": "Write synthetic loads that change from window to window as the regime says.",
+    "measure": "Time the experts of GPUs on this machine, and fit what tokens, experts and tiles cost.",
+    "record": "Run prompts through a model of transformers, and record which experts they pick.",
+    "warm-up": "Compile the loops of all commands and plug-ins before anybody waits, and say where they are kept.",
+}
 
 app = typer.Typer(
     cls=Commands,
@@ -26,21 +28,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(plan)
-app.command()(show)
-app.command()(diff)
-app.command()(routing)
-app.command()(convert)
-app.command()(simulate)
-app.command()(size)
-app.command()(trace)
-app.command()(measure)
-app.command()(record)
-app.command()(warm_up)
+for name, summary in SUMMARIES.items():
+    app.command(name, cls=Later, help=summary)(lambda: None)
 
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        from importlib.metadata import version
+
         typer.echo(f"equipoise {version('equipoise')}")
         raise typer.Exit
 

@@ -1,14 +1,15 @@
-"""How a command ends: bad input, or an output that nobody takes, is one line on stderr and exit code 1."""
+"""How a command begins and ends: it is imported by its name, and what is wrong is one line on stderr, exit code 1."""
 
 from __future__ import annotations
 
 import os
 import sys
+from importlib import import_module
 from io import TextIOWrapper
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from equipoise.cli.terminal.printable import printable
 from equipoise.errors import InputError, unquoted
@@ -47,6 +48,17 @@ class Commands(TyperGroup):
             reason = "this machine's memory is too small for that many layers, experts or slots"
         typer.echo(f"error: {printable(reason)}", err=True)
         raise typer.Exit(1)
+
+
+class Later(TyperCommand):
+    """A command of which only name and summary are known: ``warm-up`` is the function of ``cli/warm_up.py``."""
+
+    def make_context(self, info_name: str | None, args: list[str], *others: Any, **more: Any) -> Any:
+        """Read the arguments as the command itself does, which is the one that runs then."""
+        called = str(self.name).replace("-", "_")
+        alone = typer.Typer(add_completion=False)
+        alone.command(self.name)(getattr(import_module(f"equipoise.cli.{called}"), called))
+        return typer.main.get_command(alone).make_context(info_name, args, *others, **more)
 
 
 def _as_option(name: str, value: str | None) -> str:

@@ -1,4 +1,4 @@
-"""``equipoise routing``: which balance an engine's routing makes of a placement."""
+"""``equipoise routing``: which balance an engine's routing gives a placement."""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ def simulate(
         typer.Option("--json", help="Print one JSON object, with the figures of every window.", rich_help_panel=OUTPUT),
     ] = False,
 ) -> None:
-    """Replay a trace, or a synthetic sample, and compare policies: when to plan again, and how much to move."""
+    """Replay a trace, or a synthetic sample, to compare policies: when to plan again, and how much to move."""
     if recordings and gpus is None:
         raise typer.BadParameter("say how many GPUs the trace is replayed on", param_hint="--gpus")
     options, named = ClusterOptions(gpus, nodes, redundant, slots, dead), ModelOptions(model)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 
 def warm_up() -> None:
-    """Compile the loops of all commands and plug-ins, once for this machine and version, and say where they are kept.
+    """Compile the loops of all commands and plug-ins before anybody waits, and say where they are kept.
 
-    EQUIPOISE_CACHE_DIR names the folder; otherwise it is one beside the installed package, or the user's.
+    That is done once for a version, on each kind of processor. EQUIPOISE_CACHE_DIR names the folder; otherwise it is
+    one beside the installed package, or the user's.
     """
     from typing import get_args
 

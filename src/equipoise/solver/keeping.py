@@ -55,7 +55,6 @@ class Kept:
 
     def load_overload(self, signature: Any, context: Any) -> Any:
         """Return what was compiled for these types and this machine; None where it never was."""
-        context.refresh()
         name = self._name_of(signature, context.codegen())
         for place in self.places:
             with suppress(Exception):  # a file that cannot be read, or is damaged, holds no code
