@@ -23,7 +23,7 @@ from equipoise.engines.settings import Settings, read_settings
 from equipoise.formats.registry import LOADS, LOADS_WRITTEN, PLACEMENTS
 from equipoise.serving.slot_shares import Routing
 from tests.formats.samples import in_base64, write_passes, write_statistics
-from tests.pages import DOCS, FENCED, PAGES, ROOT, blocks, commands, shown
+from tests.pages import DOCS, FENCED, PAGES, ROOT, blocks, commands, shown, tables
 
 torch = pytest.importorskip("torch")
 yaml = pytest.importorskip("yaml")
@@ -42,6 +42,9 @@ NOT_RUN = {
     "trtllm-llmapi-launch": "needs GPUs, and so does TensorRT-LLM's parser of the options",
 }
 """Commands that are not run, by how they start, and why."""
+
+NUMBER = re.compile(r"\**[\d,]*\.?\d+( %|x)?\**")
+NUMBERS = re.compile(rf"({NUMBER.pattern}( ms)?([,;] |$)){{2,}}")
 
 
 def counts(windows, layers=3):
@@ -160,10 +163,28 @@ def test_the_readme_links_to_files_that_exist():
     assert [link for link in links if not (ROOT / link).exists()] == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_cell_has_one_value_and_columns_of_numbers_are_to_the_right(page):
+    for head, alignments, *rows in tables(page):
+        for name, alignment, *cells in zip(head, alignments, *rows, strict=True):
+            assert [cell for cell in cells if NUMBERS.fullmatch(cell)] == []
+            numeric = all(NUMBER.fullmatch(cell) for cell in cells if cell)
+            assert (name, alignment) == (name, "---:" if numeric else "---")
+
+
+def named(cells):
+    """Return what the cells have as code."""
+    return [name for cell in cells for name in re.findall(r"`(.+?)`", cell)]
+
+
+def rows_of(page):
+    """Return the rows of all tables of a page, their heads among them."""
+    return [row for table in tables(DOCS / page) for row in table]
+
+
 def first_cells(page):
     """Return the code in the first cell of every row of the page's tables."""
-    rows = [line.split("|")[1] for line in (DOCS / page).read_text(encoding="utf-8").splitlines() if line[:1] == "|"]
-    return [name for row in rows for name in re.findall(r"`(.+?)`", row)]
+    return named(row[0] for row in rows_of(page))
 
 
 def test_the_page_on_files_has_all_formats():
@@ -171,12 +192,9 @@ def test_the_page_on_files_has_all_formats():
 
 
 def test_the_page_on_files_says_which_loads_are_written_and_which_files_end_so():
-    rows = [
-        line.split("|") for line in (DOCS / "formats.md").read_text(encoding="utf-8").splitlines() if line[:1] == "|"
-    ]
-    said = {name: row[-2].strip() for row in rows for name in re.findall(r"`(.+?)`", row[1]) if name in LOADS}
-    assert {name for name, written in said.items() if written} == set(LOADS_WRITTEN)
-    about = {name: row[2] for row in rows for name in re.findall(r"`(.+?)`", row[1])}
+    rows = [(name, row) for row in rows_of("formats.md") for name in named(row[:1])]
+    assert {name for name, row in rows if name in LOADS and row[-1]} == set(LOADS_WRITTEN)
+    about = {name: row[1] for name, row in rows}
     endings = {name: known.suffixes for name, known in LOADS.items() if known.suffixes and not known.encode}
     assert [(name, end) for name, ends in endings.items() for end in ends if end not in about[name]] == []
 
@@ -186,7 +204,6 @@ def test_the_page_on_routing_has_all_rules():
 
 
 def test_the_table_of_engines_has_all_formats_and_rules_of_engines():
-    lines = (DOCS / "engines.md").read_text(encoding="utf-8").splitlines()
-    named = {name for line in lines if line[:1] == "|" for name in re.findall(r"`(.+?)`", line)}
+    all_named = {name for row in rows_of("engines.md") for name in named(row)}
     own = {"numpy", "csv", "parquet", "json", "tokens-per-expert", "tensor", "equipoise", "even", "filled"}
-    assert {*LOADS, *PLACEMENTS, *get_args(Routing)} - own <= named
+    assert {*LOADS, *PLACEMENTS, *get_args(Routing)} - own <= all_named
