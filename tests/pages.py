@@ -1,4 +1,4 @@
-"""What README.md and docs/ show: their code blocks, and the commands in these."""
+"""What README.md and docs/ show: their code blocks, the commands in these, and their tables."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+TABLE = re.compile(r"(?:^\|.*\n)+", re.MULTILINE)
 FENCED = re.compile(r'^```(\w*)(?: title="([^"]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 
 
@@ -25,6 +26,12 @@ class Block:
 def blocks(page: Path) -> list[Block]:
     """Return the code blocks of a page, in their order."""
     return [Block(*parts) for parts in FENCED.findall(page.read_text(encoding="utf-8"))]
+
+
+def tables(page: Path) -> list[list[list[str]]]:
+    """Return the cells of each row of each table of a page; the first row is the head, the second its alignment."""
+    found = TABLE.findall(page.read_text(encoding="utf-8"))
+    return [[[cell.strip() for cell in row.strip("|").split("|")] for row in table.splitlines()] for table in found]
 
 
 def commands(text: str) -> list[list[str]]:

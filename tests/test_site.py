@@ -16,7 +16,7 @@ from tests.pages import ROOT
 pytest.importorskip("material")
 pytest.importorskip("mkdocstrings")
 
-PAGES = [page.stem for page in sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [page.stem for page in sorted((ROOT / "docs").glob("*")) if page.suffix in (".md", ".ipynb")]
 DESKTOP, NARROW = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 
 
@@ -66,6 +66,13 @@ def test_the_api_shows_no_markup_and_roles_are_links(site):
     page = (site / "api.html").read_text(encoding="utf-8")
     assert re.findall(r":\w+:(?:<code>|`)|``\[", page) == []
     assert 'href="#equipoise.Scenarios.folded"' in page  # as plan()'s docstring says
+
+
+def test_the_notebook_is_a_page_with_what_it_printed_and_drew(site):
+    page = (site / "tour.html").read_text(encoding="utf-8")
+    assert "16 windows, 58 layers, 256 experts" in page
+    assert 'src="data:image/png;base64,' in page
+    assert 'href="re-planning.html"' in page
 
 
 @pytest.fixture

@@ -128,7 +128,7 @@ def test_the_page_of_a_plan_has_the_times():
     page = words(Path("page.html").read_text())
     assert "time of a layer, 16 tokens a GPU" in page
     assert "what its slowest GPU takes for its experts, as measured, 6.0% off" in page
-    assert "µs after, 16 tokens" in page
+    assert "microseconds after, 16 tokens" in page
     equipoise("plan", "loads.npy", "--gpus", 4, "--report", "page.html")
     page = Path("page.html").read_text().partition("<script")[0]
     assert "µs" not in page
@@ -137,16 +137,16 @@ def test_the_page_of_a_plan_has_the_times():
 
 def test_every_routing_has_its_time():
     figures = figures_of("routing", "new.json", "loads.npy", "--cost", "cost.json", "--tokens", 300)
-    placement, total, batch = read_placement("new.json"), Loads(COUNTS).sum(), Batch(300, 2, COST)
+    placement, batch = read_placement("new.json"), Batch(300, 2, COST)
     for name in get_args(Routing):
         [time] = figures["routings"][name]["times"]
         assert time == {
             "tokens": 300,
             "beyond": False,
-            **near(layer_time(placement, total, batch, routing=name).mean()),
+            **near(layer_time(placement, COUNTS, batch, routing=name).mean()),
         }
     printed = words(equipoise("routing", "new.json", "loads.npy", "--cost", "cost.json", "--tokens", 300).stdout)
-    assert "routing PAR mean worst layer 300 tokens" in printed
+    assert "routing PAR mean worst 300 tokens" in printed
     assert "Microseconds of a layer stand under the tokens of a GPU" in printed
 
 

@@ -86,6 +86,13 @@ def test_the_tables_the_csv_and_the_page_say_the_same(tmp_path):
     assert list(Path("caches/equipoise").iterdir()) == []
 
 
+def test_on_standard_output_the_table_is_alone():
+    asked = (*ASKED, "--slots", 4, "--tokens", 16)
+    cells = figures_of(*asked)["cells"]
+    rows = list(csv.DictReader(equipoise(*asked, "--csv", "-").stdout.splitlines()))
+    assert rows == [{name: str(value) for name, value in cell.items()} for cell in cells]
+
+
 def test_what_does_not_hold_the_experts_is_said():
     printed = equipoise(*ASKED, "--slots", "2,4", "--tokens", 16).stdout
     assert "too few or too many for the experts: 2 slots on 4 GPUs" in printed

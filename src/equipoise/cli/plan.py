@@ -34,8 +34,9 @@ from equipoise.cli.options.planning import (  # noqa: TC001 - Typer reads the an
 )
 from equipoise.cli.options.timing import AskedCost, AskedDtype, AskedGpu, TimingOptions, Tokens, TopK
 from equipoise.cli.options.values import parse_moves, parse_share
-from equipoise.formats.files.atomic import STANDARD_OUTPUT
 from equipoise.planning.request import PlannedRouting  # noqa: TC001
+
+OWN_FORMAT = "equipoise"  # which has the numbers of the layers, as the table has
 
 
 def plan(
@@ -118,6 +119,14 @@ def plan(
     dtype: AskedDtype = None,
     tokens: Tokens = None,
     top_k: TopK = None,
+    csv: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="OUT.csv",
+            help="Write a table with a row for each GPU of each layer; - is stdout, with nothing else on it.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
     report: Annotated[
         Path | None, typer.Option(metavar="PAGE.html", help="Write a page about the plan.", rich_help_panel=OUTPUT)
     ] = None,
@@ -137,13 +146,12 @@ def plan(
     if recordings and gpus is None and current is None:
         raise typer.BadParameter("say how many GPUs the recorded loads are planned for", param_hint="--gpus")
 
-    if as_json and output == STANDARD_OUTPUT:
-        raise typer.BadParameter("the placement is on standard output; write it to a file", param_hint="--json")
     if output_format is not None and output is None:
         raise typer.BadParameter("say which file to write with --output", param_hint="--to")
 
     from equipoise.cli.options.reports import check_files, this_command
     from equipoise.cli.summaries.plan import Run, print_summary, summary, what_was_planned
+    from equipoise.cli.summaries.plan_table import plan_table
     from equipoise.cli.summaries.timing import cost_summary
     from equipoise.cli.summaries.words import counted
     from equipoise.cli.summaries.written import placement_in_words
@@ -151,17 +159,18 @@ def plan(
     from equipoise.cli.terminal.progress import progress_bar
     from equipoise.cli.terminal.stopwatch import stopwatch
     from equipoise.formats import check_placement_path, read_placement, write_placement
+    from equipoise.formats.files.atomic import write_whole
     from equipoise.planner import plan as plan_placement
     from equipoise.planner import warm_up
     from equipoise.planning.request import Request
 
     written = check_placement_path(output, output_format) if output else None
-    layers.check_used(written, reads_placement=current is not None)
+    layers.check_used(written or (OWN_FORMAT if csv else None), reads_placement=current is not None)
     # A plan may take the place of the placement that it starts from, and of nothing else.
     replaces = current is not None and output is not None and current.resolve() == output.resolve()
     kept = None if replaces else current
     read = {"recorded loads": recordings, "current placement": kept, "cost": cost, "model": named.file}
-    check_files({"--output": output, "--report": report, "--png": png}, read)
+    printed = check_files({"--output": output, "--csv": csv, "--report": report, "--png": png}, read, as_json)
     batches = timing.batches(named.model)
     loads = layers.numbered(LoadsOptions(loads_format, named, windows, experts).read_or_sample(recordings))
     live = read_placement(current, placement_format, layers.deployment(gpus, nodes)) if current else None
@@ -193,6 +202,9 @@ def plan(
         holds = placement_in_words(result.placement, written, deployment)
     with progress_bar("timing"):
         times = [result.time_saved(batch) for batch in batches]
+    if csv is not None:
+        numbers = layers.to_write(result.placement, OWN_FORMAT).known_layers(result.placement)
+        write_whole(csv, plan_table(result, times, numbers))
     run = Run(
         named_recordings(recordings),
         current,
@@ -203,6 +215,7 @@ def plan(
         time,
         output,
         holds,
+        csv,
         report,
         png,
     )
@@ -220,5 +233,5 @@ def plan(
             save_picture(plan_figure(result), title, png)
     if as_json:
         print_json(found)
-    elif output != STANDARD_OUTPUT:
+    elif not printed:
         print_summary(found)

@@ -139,7 +139,8 @@ def simulate(
     from equipoise.migration.costs import Costs
     from equipoise.replay.simulate import compare
 
-    check_files({"--report": report, "--png": png}, {"trace": recordings, "cost": cost, "model": named.file})
+    read = {"trace": recordings, "cost": cost, "model": named.file}
+    printed = check_files({"--report": report, "--png": png}, read, as_json)
     batches = timing.batches(named.model)
     trace = LoadsOptions(loads_format, named, windows, experts).read_or_sample(recordings)
     cluster = options.cluster(trace.experts, None if recordings else SAMPLE, groups)
@@ -194,5 +195,5 @@ def simulate(
         save_picture(policies_over_time(replays), title, png)
     if as_json:
         print_json(found)
-    else:
+    elif not printed:
         print_summary(found)

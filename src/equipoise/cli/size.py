@@ -115,7 +115,8 @@ def size(
     from equipoise.formats.files.atomic import write_whole
     from equipoise.sizing.setup import setups_of
 
-    check_files({"--csv": csv, "--report": report}, {"trace": recordings, "cost": cost, "model": named.file})
+    read = {"trace": recordings, "cost": cost, "model": named.file}
+    printed = check_files({"--csv": csv, "--report": report}, read, as_json)
     batches = timing.batches(whose.model)
     trace = LoadsOptions(loads_format, named, windows, experts).read_or_sample(recordings)
     whose.check_experts(trace.experts)
@@ -136,7 +137,7 @@ def size(
         sizing_page(found, tables, told["advice"], title, what_was_asked(told), this_command()).save(report)
     if as_json:
         print_json(told)
-    else:
+    elif not printed:
         print_summary(told, tables)
 
 

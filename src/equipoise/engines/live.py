@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from equipoise.cluster import Cluster, tied_groups
+from equipoise.engines import gauges
 from equipoise.engines.settings import read_settings
 from equipoise.errors import InputError
 from equipoise.placement import Placement
@@ -120,6 +121,7 @@ def replanned(call: EngineCall, settings: Settings, log: Logger) -> Placement:
             "Equipoise could not plan; the experts stay where they are, or go in order where they cannot stay"
         )
         return _as_it_is(call)
+    gauges.show(figures, log)
     return result.placement
 
 

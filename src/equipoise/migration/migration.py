@@ -35,9 +35,15 @@ def count_moves(before: Placement, after: Placement) -> NDArray[np.int64]:
     >>> count_moves(before, Placement([[1, 0, 2, 1]], cluster, experts=4)).tolist()
     [1]
     """
+    return np.asarray(moves_to_gpus(before, after).sum(axis=1), np.int64)
+
+
+def moves_to_gpus(before: Placement, after: Placement) -> NDArray[np.int64]:
+    """Return how many experts each GPU of ``after`` needs and did not hold before, int64 ``[layers, gpus]``."""
+    moved = after.held.copy()
     stay = min(before.cluster.gpus, after.cluster.gpus)
-    kept = np.count_nonzero(after.held[:, :stay] & before.held[:, :stay], axis=(1, 2))
-    return np.asarray(np.count_nonzero(after.held, axis=(1, 2)) - kept, np.int64)
+    moved[:, :stay] &= ~before.held[:, :stay]
+    return np.asarray(np.count_nonzero(moved, axis=2), np.int64)
 
 
 @dataclass(frozen=True)

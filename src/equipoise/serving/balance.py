@@ -14,7 +14,7 @@ from equipoise.serving.fill import fill
 from equipoise.serving.slot_shares import FILLED, Routing, in_slots, slot_shares
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -144,15 +144,40 @@ def balance(
         check_count(setting("batch"), batch)
     if floor != 0:
         check_positive(setting("floor"), floor)
-    if picks is None:
-        asked: dict[str, Any] = {"routing": routing, "batch": batch, "sources": sources, "floor": floor}
-        gpu_load = np.concatenate([_by_gpu(slot_loads(placement, some, **asked), placement) for some in _parts(loads)])
-    else:
-        placement.check_loads(loads)
-        drawn = (own_picks(placement, loads, picks, sources, seed) for seed in range(DRAWS))
-        slot_load = np.array([[served(placement, own, routing, batch, floor) for own in windows] for windows in drawn])
-        gpu_load = _by_gpu(slot_load, placement)
-    return Balance(gpu_load, len(placement.cluster.live))
+    asked: dict[str, Any] = {"batch": batch, "sources": sources, "floor": floor}
+    if picks is not None:
+        return drawn_balances(placement, loads, [routing], picks, **asked)[0]
+    parts = (slot_loads(placement, some, routing=routing, **asked) for some in _parts(loads))
+    return Balance(np.concatenate([_by_gpu(part, placement) for part in parts]), len(placement.cluster.live))
+
+
+def drawn_balances(
+    placement: Placement,
+    loads: Loads,
+    routings: Sequence[Routing | ArrayLike],
+    picks: int,
+    *,
+    batch: int | None = None,
+    sources: ArrayLike | None = None,
+    floor: float = 0.0,
+) -> list[Balance]:
+    """Return the balance under each routing in the same batches; see :func:`balance`.
+
+    Raises
+    ------
+    InputError
+        If loads and placement differ in layers or experts.
+    """
+    placement.check_loads(loads)
+    draws = (own_picks(placement, loads, picks, sources, seed) for seed in range(DRAWS))
+    gpu_load = np.array(
+        [
+            [_by_gpu(served(placement, own, routing, batch, floor), placement) for routing in routings]
+            for own in map(np.array, zip(*draws, strict=True))  # of a window: [draws, layers, gpus, experts]
+        ]
+    )
+    live = len(placement.cluster.live)
+    return [Balance(of_routing.swapaxes(0, 1), live) for of_routing in gpu_load.swapaxes(0, 1)]
 
 
 def _parts(loads: Loads) -> Iterator[Loads]:

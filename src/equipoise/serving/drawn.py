@@ -59,13 +59,15 @@ def own_picks(
 def served(
     placement: Placement, own: NDArray[np.float64], routing: Routing | ArrayLike, batch: int | None, floor: float
 ) -> NDArray[np.float64]:
-    """Return the picks that each slot serves of those that each GPU brings, float64 ``[layers, slots]``.
+    """Return the picks that each slot serves of those that each GPU brings, float64 ``[..., layers, slots]``.
 
-    own: ``[layers, gpus, experts]``. Where the routing is filled, each GPU fills with its own, and splits an expert if
-    all GPUs' picks of it would be more than the floor, were they like its own.
+    own: ``[..., layers, gpus, experts]``. Where the routing is filled, each GPU fills with its own, and splits an
+    expert if all GPUs' picks of it would be more than the floor, were they like its own.
     """
     if not isinstance(routing, str):
-        return np.asarray(in_slots(own.sum(axis=1), placement) * slot_shares(placement, routing))
+        return np.asarray(in_slots(own.sum(axis=-2), placement) * slot_shares(placement, routing))
     if routing != FILLED:
         return served_by_rule(placement, routing, batch, own)
-    return np.asarray(fill(placement, own.swapaxes(0, 1), floor / len(placement.cluster.live)).sum(axis=0))
+    batches = own.reshape(-1, *own.shape[-3:]).swapaxes(1, 2)  # [..., gpus, layers, experts]
+    slots = [fill(placement, picks, floor / len(placement.cluster.live)).sum(axis=0) for picks in batches]
+    return np.reshape(slots, (*own.shape[:-2], -1))

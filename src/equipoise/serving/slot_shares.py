@@ -114,21 +114,21 @@ def slot_shares(
 def served_by_rule(
     placement: Placement, routing: str, batch: int | None, weight: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return what each slot serves, expected over the tokens, float64 ``[layers, slots]``.
+    """Return what each slot serves, expected over the tokens, float64 ``[..., layers, slots]``.
 
-    weight: what each GPU brings of each expert, ``[layers, gpus, experts]``.
+    weight: what each GPU brings of each expert, ``[..., layers, gpus, experts]``.
     """
-    by_replica = np.zeros(placement.log2phy.shape)
+    by_replica = np.zeros((*weight.shape[:-3], *placement.log2phy.shape))
     for gpu, shares in enumerate(RULES[routing](placement, batch)):
-        by_replica += weight[:, gpu, :, None] * shares
+        by_replica += weight[..., gpu, :, None] * shares
     return _by_slot(placement, by_replica)
 
 
 def _by_slot(placement: Placement, by_replica: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return what each replica has, ``[layers, experts, replicas]``, in the places of the slots ``[layers, slots]``."""
-    by_slot = np.zeros(placement.phy2log.shape)
-    replica = np.nonzero(placement.log2phy >= 0)
-    by_slot[replica[0], placement.log2phy[replica]] = by_replica[replica]
+    """Return what each replica has, ``[..., layers, experts, replicas]``, by slots, ``[..., layers, slots]``."""
+    by_slot = np.zeros((*by_replica.shape[:-3], *placement.phy2log.shape))
+    layer, expert, rank = np.nonzero(placement.log2phy >= 0)
+    by_slot[..., layer, placement.log2phy[layer, expert, rank]] = by_replica[..., layer, expert, rank]
     return by_slot
 
 

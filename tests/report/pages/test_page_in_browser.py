@@ -208,7 +208,7 @@ def test_tables_can_be_downloaded(open_page, pages, planned):
     with download.value.path().open(encoding="utf-8", newline="") as file:
         head, *rows = csv.reader(file)
     assert head[:3] == ["layer", "PAR before", "PAR after"]
-    assert head[-1] == "µs after, 64 tokens"
+    assert head[-1] == "microseconds after, 64 tokens"
     assert [row[2] for row in rows] == [f"{par:.4f}" for par in planned.par]
 
 

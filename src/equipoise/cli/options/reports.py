@@ -19,8 +19,12 @@ ENDINGS = {"--csv": (".csv",), "--report": (".html", ".htm"), "--png": (".png",)
 NEEDS = {"--report": "equipoise.report", "--png": "equipoise.report.picture"}
 
 
-def check_files(written: dict[str, Path | None], read: Mapping[str, Path | Sequence[Path] | None]) -> None:
+def check_files(
+    written: dict[str, Path | None], read: Mapping[str, Path | Sequence[Path] | None], as_json: bool
+) -> bool:
     """Refuse files that cannot be written, before the work is done that they shall hold.
+
+    Return whether one of them is standard output, on which nothing else may be then.
 
     Parameters
     ----------
@@ -28,11 +32,14 @@ def check_files(written: dict[str, Path | None], read: Mapping[str, Path | Seque
         The files to write, by their options.
     read : mapping of str to path, paths or None
         The files that are read, by what they are; none may be replaced.
+    as_json : bool
+        Whether JSON is printed on standard output.
 
     Raises
     ------
     typer.BadParameter
-        If a name does not end as such files do, or a file is there already for something else.
+        If a name does not end as such files do, a file is there already for something else, or two of them, or one and
+        JSON, are to be standard output.
     InputError
         If a folder is missing or may not be written to, or a package that is needed is not installed.
     """
@@ -53,6 +60,12 @@ def check_files(written: dict[str, Path | None], read: Mapping[str, Path | Seque
         check_writable(path)
         if option in NEEDS:
             import_module(NEEDS[option])
+    printed = [option for option, path in written.items() if path == STANDARD_OUTPUT]
+    if len(printed) + as_json > 1:
+        raise typer.BadParameter(
+            f"the {WRITTEN[printed[0]]} is on standard output; write it to a file", param_hint=[*printed, "--json"][1]
+        )
+    return bool(printed)
 
 
 def this_command() -> str:

@@ -57,6 +57,7 @@ class Run:
     time: Time
     output: Path | None
     written: str | None
+    csv: Path | None
     report: Path | None
     png: Path | None
 
@@ -116,6 +117,7 @@ def summary(plan: Plan, loads: Loads, run: Run, times: list[TimeSaved], cost: di
         "compiling_milliseconds": run.start.compiling,
         "output": str(run.output) if run.output else None,
         "written": run.written,
+        "csv": str(run.csv) if run.csv else None,
         "report": str(run.report) if run.report else None,
         "png": str(run.png) if run.png else None,
         "by_layer": {
@@ -161,7 +163,8 @@ def print_summary(summary: dict[str, Any]) -> None:
         print_line("Both are means over the windows planned for, the bound of a plan for each.")
         print_line(f"Over the recorded windows, all alike, it is {summary['par_of_recorded']:.4f}.")
     print_what_times_are(summary["cost"], beyond_measured(summary["times"]))
-    print_files({summary["output"]: summary["written"], summary["report"]: "report", summary["png"]: "picture"})
+    files = {"output": summary["written"], "csv": "table of layers and GPUs", "report": "report", "png": "picture"}
+    print_files({summary[option]: what for option, what in files.items()})
 
 
 def _mean_and_worst(values: NDArray[np.float64], plan: Plan) -> dict[str, float | int]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from equipoise.loads import Loads
 from equipoise.planning.budget import ROUNDING
+from equipoise.planning.layer_figures import layer_figures
 from equipoise.report.figures.expert_loads import expert_loads
 from equipoise.report.figures.gpu_loads import gpu_loads
 from equipoise.report.figures.layer_experts import layer_experts
@@ -36,6 +37,16 @@ OF_WINDOWS = {
     "layer": " Loads are the mean of the windows planned for; each of them may have another busiest GPU, so that PAR, "
     "the mean over them, is higher than here.",
     "copies": " Loads are the mean of the windows planned for.",
+}
+
+# How the figures of a layer are printed; microseconds with one decimal.
+FORMS = {
+    "PAR before": ".4f",
+    "PAR after": ".4f",
+    "bound": ".4f",
+    "gap": ".2%",
+    "moves": "",
+    "served off its node": ".1%",
 }
 
 AS_PRINTED = 5e-5  # a gap that four decimals do not show
@@ -192,19 +203,9 @@ def _any_dead(plan: Plan) -> bool:
 
 
 def _layers_table(plan: Plan, times: Sequence[TimeSaved]) -> Table:
-    columns = {
-        "PAR before": (plan.par_before, ".4f"),
-        "PAR after": (plan.par, ".4f"),
-        "bound": (plan.bound_on_par, ".4f"),
-        "gap": (plan.gap, ".2%"),
-        "moves": (plan.moves, ""),
-    }
-    for saved in times:
-        named = f"µs {{}}, {saved.batch.tokens:,} tokens"
-        columns[named.format("before")] = saved.before.by_layer(saved.weights), ".1f"
-        columns[named.format("after")] = saved.after.by_layer(saved.weights), ".1f"
-    cells = zip(*([format(value, form) for value in values.tolist()] for values, form in columns.values()), strict=True)
-    rows = [(str(layer), *row) for layer, row in enumerate(cells)]
+    columns = layer_figures(plan, times)
+    texts = [[format(value, FORMS.get(name, ".1f")) for value in values.tolist()] for name, values in columns.items()]
+    rows = [(str(layer), *row) for layer, row in enumerate(zip(*texts, strict=True))]
     return Table("The figures of every layer", ("layer", *columns), rows, folded=True)
 
 

@@ -7,6 +7,7 @@ left to deal differs from GPU to GPU, so each draws other numbers, and which rep
 
 from __future__ import annotations
 
+from functools import lru_cache
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -36,15 +37,23 @@ def static(placement: Placement, batch: int | None) -> Iterator[NDArray[np.float
 
 def static_from_file(placement: Placement, batch: int | None) -> Iterator[NDArray[np.float64]]:
     """Yield the same where every GPU deals for itself, ``[layers, experts, replicas]``."""
-    near = nearest(placement)
-    place = np.cumsum(near < 0, axis=0) - 1  # among the GPUs that have none near
+    for replica in _each_for_itself(placement):
+        yield _only(replica, placement)
+
+
+@lru_cache(maxsize=1)  # dealing takes long, and batches of one placement are served one after the other
+def _each_for_itself(placement: Placement) -> NDArray[np.int64]:
+    """Return each GPU's nearest replica of each expert, or the one it deals itself, ``[gpus, layers, experts]``."""
+    chosen = nearest(placement)
+    place = np.cumsum(chosen < 0, axis=0) - 1  # among the GPUs that have none near
     far = place[-1] + 1
-    for gpu, replica in enumerate(near):
+    for gpu, replica in enumerate(chosen):
         random = Random(SEED)
         for layer, expert in _unsettled(replica, placement):
             choices = _dealt(int(placement.logcnt[layer, expert]), int(far[layer, expert]), random)
             replica[layer, expert] = choices[place[gpu, layer, expert]]
-        yield _only(replica, placement)
+    chosen.flags.writeable = False
+    return chosen
 
 
 def dynamic_from_file(placement: Placement, batch: int | None) -> Iterator[NDArray[np.float64]]:
