@@ -56,7 +56,7 @@ def routing(
         bool, typer.Option("--json", help="Print one JSON object, with the PAR of every layer.", rich_help_panel=OUTPUT)
     ] = False,
 ) -> None:
-    """Show the balance that each engine's choice of replicas makes of a placement, and the best that any could."""
+    """Show the balance that each engine's choice of replicas gives a placement, and the best that any could."""
     named, timing = ModelOptions(model), TimingOptions(cost, gpu, dtype, tokens, top_k)
     loads_format, placement_format = source_formats_of(source_formats, loads=True, placements=True)
 
