@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from benchmarks.__main__ import app as benchmarks
 from equipoise import Cluster, Placement, plan, sample_loads, write_placement
-from equipoise.cli import app
+from equipoise.cli import SUMMARIES, app
 from equipoise.engines.live import EngineCall, replanned
 from equipoise.engines.settings import read_settings
 from equipoise.formats.registry import LOADS, LOADS_WRITTEN, PLACEMENTS
@@ -97,8 +97,6 @@ class Reader:
             case ["export", setting]:
                 self.monkeypatch.setenv(*setting.split("=", 1))
                 read_settings(os.environ)
-            case ["python", "-c", code]:
-                exec(code, {})
             case ["python", "-m", "benchmarks", *arguments]:
                 assert CliRunner().invoke(benchmarks, [*arguments, "--help"]).exit_code == 0, words  # which reads all
             case _:
@@ -115,6 +113,11 @@ class Reader:
     def python(self, text):
         """Nothing but that it is Python: what it needs is a GPU less."""
         compile(text, str(self.page), "exec")
+
+    def dockerfile(self, text):
+        """Nothing but that its commands are ours: what is built needs a registry and an engine's image."""
+        run = commands("\n".join(re.findall("^RUN (.*)", text, re.MULTILINE)))
+        assert all(words[:2] == ["pip", "install"] or words[1] in SUMMARIES for words in run)
 
     def yaml(self, text):
         """Return nothing: an engine's file, and what it names has been written."""

@@ -168,7 +168,7 @@ def warm_up(
 ) -> None:
     """Compile the loops that planning for one window, and for several, needs, and those of replanning if wanted.
 
-    That takes 10 to 30 seconds once, and half a second in every later process.
+    That takes 10 to 40 seconds once, and a tenth of a second in every later process. ``equipoise warm-up`` does all.
 
     Parameters
     ----------
