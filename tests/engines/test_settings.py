@@ -27,6 +27,27 @@ def test_without_any_variable_the_defaults_hold():
     assert read_settings({"PATH": "/bin", "VLLM_PLUGINS": "x"}) == Settings()
 
 
+OF_KUBERNETES = [
+    "EQUIPOISE_SERVICE_HOST",
+    "EQUIPOISE_SERVICE_PORT",
+    "EQUIPOISE_SERVICE_PORT_HTTP",
+    "EQUIPOISE_PORT",
+    "EQUIPOISE_PORT_8080_TCP",
+    "EQUIPOISE_PORT_8080_TCP_PROTO",
+    "EQUIPOISE_ROUTER_SERVICE_HOST",
+    "EQUIPOISE_ROUTER_PORT_80_TCP_ADDR",
+]
+"""What it sets for Services called equipoise and equipoise-router."""
+
+
+@pytest.mark.parametrize("name", [*OF_KUBERNETES, "EQUIPOISE_CACHE_DIR"])
+def test_variables_that_are_others_are_passed_over(name, tmp_path):
+    path = tmp_path / "equipoise.toml"
+    path.write_text("max_moves = 500")
+    assert read_settings({name: "tcp://10.0.0.1:8080"}) == Settings()
+    assert read_settings({name: "10.0.0.1", "EQUIPOISE_SETTINGS": str(path)}) == Settings(max_moves=500)
+
+
 def test_variables_name_every_setting():
     found = read_settings(
         {
