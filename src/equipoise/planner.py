@@ -168,7 +168,8 @@ def warm_up(
 ) -> None:
     """Compile the loops that planning for one window, and for several, needs, and those of replanning if wanted.
 
-    That takes 10 to 40 seconds once, and a tenth of a second in every later process. ``equipoise warm-up`` does all.
+    That takes 10 to 40 seconds once, and a tenth of a second in every later process. ``equipoise warm-up`` does it for
+    all that commands and plug-ins do.
 
     Parameters
     ----------

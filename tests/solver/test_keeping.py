@@ -122,18 +122,33 @@ for function in (one, two):
 """
 
 
-@pytest.mark.parametrize("end", [0, 100])
-def test_a_file_that_was_cut_short_is_made_anew(folder, end):
+def flipped(whole):
+    return whole[:2000] + bytes([whole[2000] ^ 1]) + whole[2001:]
+
+
+@pytest.mark.parametrize("damage", [lambda whole: b"", lambda whole: whole[:100], flipped])
+def test_a_file_that_is_damaged_is_made_anew(folder, damage):
     entry(double)(np.ones(2))
     (file,) = places()[0].glob("*.code")
-    whole = file.read_bytes()
-    file.write_bytes(whole[:end])
+    file.write_bytes(damage(file.read_bytes()))
     again = entry(double)
     again(np.ones(2))
     assert len(again.stats.cache_misses) == 1
     third = entry(double)
     third(np.ones(2))
     assert len(third.stats.cache_hits) == 1
+
+
+def test_a_folder_in_the_users_home_may_be_named_by_a_tilde(monkeypatch):
+    monkeypatch.setenv("EQUIPOISE_CACHE_DIR", "~/kept")
+    assert [place.parent for place in places()] == [Path.home() / "kept"]
+
+
+def test_where_nobody_knows_the_home_there_is_no_place_in_it(monkeypatch):
+    for name in keeping.NAMED_BY:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(keeping, "user_cache_dir", lambda *_: "~/.cache/numba")  # as it is where HOME is not set
+    assert [place.parent.name for place in places()] == ["__pycache__"]
 
 
 def test_code_of_other_types_is_beside_it(folder):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import typer
+
 
 def warm_up() -> None:
     """Compile the loops of all commands and plug-ins before anybody waits, and say where they are kept.
@@ -14,19 +16,14 @@ def warm_up() -> None:
     from equipoise.cli.terminal.console import print_line
     from equipoise.cli.terminal.progress import progress_bar
     from equipoise.cli.terminal.stopwatch import stopwatch
-    from equipoise.errors import InputError
     from equipoise.planner import warm_up
     from equipoise.planning.request import PlannedRouting
-    from equipoise.solver.keeping import kept_in, places
+    from equipoise.solver.keeping import NOT_KEPT, kept_in
 
     with progress_bar("compiling"), stopwatch() as time:
         for routing in get_args(PlannedRouting):
             warm_up(windows=2, routing=routing, across="nodes")
-    kept = kept_in()
-    if not kept:
-        raise InputError(
-            f"nothing can be written to {' or '.join(str(place.parent) for place in places())}, so that every process "
-            "compiles; set EQUIPOISE_CACHE_DIR to a folder that can be written to"
-        )
+    if NOT_KEPT:  # and why is said
+        raise typer.Exit(1)
     said = f"compiled in {time.compiling / 1000:.0f} s" if time.compiling else "all compiled before"
-    print_line(f"{said}; kept in {' and '.join(map(str, kept))}")
+    print_line(f"{said}; kept in {' and '.join(map(str, kept_in()))}")

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from equipoise.engines.settings import Settings
+    from equipoise.placement import Across
     from equipoise.planning.plan import Plan
     from equipoise.planning.request import PlannedRouting
 
@@ -75,9 +76,9 @@ def live_settings() -> Settings:
 
 
 @cache
-def prepare(routing: PlannedRouting) -> None:
+def prepare(routing: PlannedRouting, across: Across) -> None:
     """Get ready once in a process, before the first plan that anybody waits for."""
-    warm_up(windows=2, routing=routing)
+    warm_up(windows=2, routing=routing, across=across)
 
 
 def same_parameters(ours: Callable[..., Any], theirs: Callable[..., Any]) -> bool:
@@ -111,7 +112,7 @@ def replanned(call: EngineCall, settings: Settings, log: Logger) -> Placement:
     """
     call = _without_idle_groups(call, log)
     try:
-        prepare(call.routing)
+        prepare(call.routing, settings.across)
         start = perf_counter()
         result = _plan(call, settings)
         figures = _figures(result, call, settings, perf_counter() - start)

@@ -19,14 +19,16 @@ def begin_warm_up() -> subprocess.Popen[bytes] | None:
     """
     if BEGUN in os.environ:
         return None
-    os.environ[BEGUN] = "begun"
     try:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "equipoise", "warm-up"],
+            env={**os.environ, "PYTHONSAFEPATH": "1"},  # what lies in the engine's folder is no package
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-    except OSError:  # the loops are compiled when the first plan needs them
+    except (OSError, TypeError):  # an embedded Python knows no executable; the first plan compiles what it needs
         return None
+    os.environ[BEGUN] = "begun"
+    return process

@@ -54,7 +54,7 @@ def plan_table(plan: Plan, times: Sequence[TimeSaved], decoder_layers: Sequence[
 
 
 def _gpu_load(placement: Placement, plan: Plan) -> NDArray[np.float64]:
-    """Return the load of the plan's GPUs under what was planned for, ``[layers, gpus]``; 0 where it is not there."""
+    """Return the load of the plan's GPUs, of the mean of what was planned for, ``[layers, gpus]``; 0 for a new one."""
     load = balance(placement, plan.loads, routing=plan.routing).gpu_load[0]
     gpus = plan.placement.cluster.gpus
     return np.pad(load, ((0, 0), (0, max(0, gpus - load.shape[1]))))[:, :gpus]
