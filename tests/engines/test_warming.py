@@ -33,13 +33,13 @@ def test_an_engine_that_cannot_start_a_process_compiles_later(started, monkeypat
     assert begin_warm_up() is None
 
 
-def test_the_process_is_silent_and_compiles(monkeypatch, tmp_path, capfd):
-    # The whole takes half a minute: this asks only for what it says where there is nothing to write to.
+def test_the_process_is_silent_and_takes_no_package_from_the_engines_folder(monkeypatch, tmp_path, capfd):
     monkeypatch.delenv(BEGUN)
-    monkeypatch.setenv("EQUIPOISE_CACHE_DIR", str(tmp_path / "file" / "folder"))
-    (tmp_path / "file").write_text("no folder")
-    process = begin_warm_up()
-    process.terminate()
-    process.wait()
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\necho said; echo said >&2; echo "$* $PYTHONSAFEPATH" > {tmp_path / "asked"}\n')
+    python.chmod(0o755)
+    monkeypatch.setattr(warming.sys, "executable", str(python))
+    assert begin_warm_up().wait() == 0
     os.environ.pop(BEGUN, None)
+    assert (tmp_path / "asked").read_text() == "-m equipoise warm-up 1\n"
     assert capfd.readouterr() == ("", "")

@@ -30,7 +30,6 @@ def lower_bounds(counts: NDArray[np.float64], request: Request, reached: NDArray
     reached : ndarray, float64 ``[layers]``
         Peaks that placements reach; 0 where none is known, and the bound is what the groups alone prove.
     """
-    from equipoise.solver.arrays import to_read
     from equipoise.solver.bounding import bound_layers
     from equipoise.solver.grouping import empty_grouping
     from equipoise.solver.pool import most_copies
@@ -42,8 +41,8 @@ def lower_bounds(counts: NDArray[np.float64], request: Request, reached: NDArray
     copies = most_copies(members, gpus_per_node, smallest.size)
     bounds = np.empty(len(counts))
     grouping = empty_grouping(request.bound_groups, homes)
-    proven = to_read(counts), grouping, cluster.gpus, request.min_replicas, copies, smallest
-    bound_layers(*proven, request.settings.tolerance, to_read(reached), bounds)
+    most_and_least = request.min_replicas, copies
+    bound_layers(counts, grouping, cluster.gpus, *most_and_least, smallest, request.settings.tolerance, reached, bounds)
     return np.asarray(np.maximum(bounds, counts.sum(axis=1) / len(cluster.live)))
 
 

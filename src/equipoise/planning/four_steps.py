@@ -24,7 +24,6 @@ def four_steps(counts: NDArray[np.float64], request: Request) -> NDArray[np.int6
     """
     # Numba takes longer to import than all the rest; whoever only reads a placement should not wait for it.
     from equipoise.solver.afresh import SearchLimits, empty_workspace, plan_layers
-    from equipoise.solver.arrays import to_read
 
     counts = counts.copy()  # never read-only, which would be another type to compile for
     layers, experts = counts.shape
@@ -37,7 +36,7 @@ def four_steps(counts: NDArray[np.float64], request: Request) -> NDArray[np.int6
 
     def begin() -> Callable[[slice], None]:
         work = empty_workspace(*sizes, settings.tries, settings.kicks, request.min_replicas)
-        return lambda part: plan_layers(to_read(counts[part]), work, limits, phy2log[part])
+        return lambda part: plan_layers(counts[part], work, limits, phy2log[part])
 
     workers = request.workers or worthwhile_workers(layers * cluster.slots * (1 + settings.tries))
     share_out(layers, min(workers, layers), begin, request.progress)
